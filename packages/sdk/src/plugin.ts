@@ -1,0 +1,192 @@
+/**
+ * The plugin contract: `definePlugin` is data, cheap to import anywhere. The
+ * host turns it into tables, screens and API. Names misspelt do not compile.
+ */
+import type { Field, Option, ValueOf } from './field.ts';
+import type { Filter } from './filter.ts';
+import type { Access, Rule } from './rule.ts';
+
+/** The four parts of a CRM; a plugin's screens stand in its part's section of the rail. */
+export type Part = 'operational' | 'analytical' | 'communicative' | 'collaborative';
+
+/** The version of this contract. A plugin names the range it was written for. */
+export const SDK_VERSION = '1.0.0';
+
+export type Fields = Record<string, Field>;
+type Name<T> = keyof T & string;
+/** What every record has besides its fields; views may show and sort by them. */
+export type SystemField = 'createdAt' | 'updatedAt' | 'createdBy' | 'updatedBy';
+
+/** A sort key: a field's name, with `-` in front for descending. */
+type SortKey<N extends string> = N | `-${N}`;
+
+export interface View<N extends string = string> {
+  type: 'table' | 'board';
+  columns: readonly (N | SystemField)[];
+  filter?: Filter;
+  sort?: readonly SortKey<N | SystemField>[];
+  /** Boards: the select field whose options are the columns. */
+  groupBy?: N;
+  /** Boards: the money or number field that is summed per column. */
+  sum?: N;
+}
+
+/** A command on a record, the only form of a command. Its handler runs in the record's transaction and may refuse. */
+export interface Action<I extends Fields = Fields> {
+  input?: I;
+  /** Who may run it; unless told, whoever may update the record. */
+  permission?: Rule;
+  /** Where it is offered. The API always offers it. */
+  offered?: readonly ('button' | 'bulk')[];
+}
+
+export interface ObjectDeclaration<F extends Fields = Fields, A extends Record<string, Action> = Record<string, Action>> {
+  /** A Lucide icon's name. */
+  icon: string;
+  fields: F;
+  /** The fields that name a record to people, joined by a space. */
+  title: readonly Name<F>[];
+  /** Fields that the search looks into. */
+  search?: readonly Name<F>[];
+  /** Combinations that must be unique among records outside the bin. */
+  unique?: readonly (readonly Name<F>[])[];
+  /** The select field that is the record's lifecycle. Its options carry `outcome` and `probability`. */
+  stages?: Name<F>;
+  access?: Partial<Access>;
+  views?: Record<string, View<Name<F>>>;
+  actions?: A;
+  /** Show in the rail; true unless told. */
+  nav?: boolean;
+}
+
+/** What a plugin adds to another plugin's object. Its fields become `<plugin>__<field>` there. */
+export interface Extension {
+  fields?: Fields;
+  /** More choices for the neighbour's select fields. */
+  options?: Record<string, Record<string, Option>>;
+  views?: Record<string, View>;
+}
+
+/** Texts of one language: ICU messages under flat keys. */
+export type Catalogue = Record<string, string>;
+
+/** A dependency on another plugin. */
+export interface Need<P extends AnyPlugin = AnyPlugin> {
+  plugin: P;
+  range: string;
+}
+/** Declares that this plugin builds on another one, in the given range of versions. */
+export const need = <const P extends AnyPlugin>(plugin: P, range: string): Need<P> => ({ plugin, range });
+
+export interface Plugin<
+  Id extends string = string,
+  O extends Record<string, ObjectDeclaration> = Record<string, ObjectDeclaration>,
+  N extends readonly Need[] = readonly Need[],
+  L extends Catalogue = Catalogue,
+> {
+  id: Id;
+  version: string;
+  /** Range of {@link SDK_VERSION} that this plugin was written for. */
+  sdk: string;
+  part: Part;
+  needs?: N;
+  objects?: O;
+  extend?: Record<string, Extension>;
+  /** Texts per language; English is complete, the others have the same keys. */
+  locales: { en: L } & Record<string, { [K in keyof L]: string }>;
+}
+
+/** A plugin of any shape. */
+export interface AnyPlugin {
+  id: string;
+  version: string;
+  sdk: string;
+  part: Part;
+  // eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- read as data by the host
+  needs?: readonly { plugin: AnyPlugin; range: string }[];
+  objects?: Record<string, AnyObject>;
+  extend?: Record<string, Extension>;
+  locales: Record<string, Catalogue>;
+}
+
+/** An object of any shape, as the host reads it. */
+export interface AnyObject {
+  icon: string;
+  fields: Fields;
+  title: readonly string[];
+  search?: readonly string[];
+  unique?: readonly (readonly string[])[];
+  stages?: string;
+  access?: Partial<Access>;
+  views?: Record<string, View>;
+  actions?: Record<string, Action>;
+  nav?: boolean;
+}
+
+/** Declares an object; within it, fields may be named only if they exist. */
+export const object = <const F extends Fields, const A extends Record<string, Action> = Record<never, never>>(
+  declaration: ObjectDeclaration<F, A>,
+): ObjectDeclaration<F, A> => declaration;
+
+/** Declares an action of an object. */
+export const action = <const I extends Fields = Record<never, never>>(declaration: Action<I>): Action<I> => declaration;
+
+/** The full names (`plugin.object`) that a plugin's declarations may refer to. */
+export type ObjectNames<Id extends string, O, N extends readonly Need[]> =
+  | `${Id}.${keyof O & string}`
+  | (N[number]['plugin'] extends infer P ? (P extends { id: infer I extends string; objects?: infer Q } ? `${I}.${keyof NonNullable<Q> & string}` : never) : never);
+
+type CheckFields<F, Names extends string> = {
+  [K in keyof F]: F[K] extends { to: infer To extends string }
+    ? To extends Names
+      ? unknown
+      : { to: `"${To}" is no object of this plugin or of one under needs` }
+    : unknown;
+};
+type CheckObjects<O, Names extends string> = {
+  [K in keyof O]: O[K] extends { fields: infer F } ? { fields: CheckFields<F, Names> } : unknown;
+};
+type CheckExtensions<E, Names extends string> = {
+  [K in keyof E]: K extends Names ? unknown : `"${K & string}" is no object of a plugin under needs`;
+};
+
+/**
+ * Declares a plugin. The result is the argument itself, typed: handlers
+ * (`defineServer`) and screens (`defineClient`) take their names from it.
+ */
+export function definePlugin<
+  const Id extends string,
+  const O extends Record<string, ObjectDeclaration> = Record<never, never>,
+  const N extends readonly Need[] = readonly [],
+  const E extends Record<string, Extension> = Record<never, never>,
+  const L extends Catalogue = Catalogue,
+>(
+  declaration: Omit<Plugin<Id, O, N, L>, 'objects' | 'needs' | 'extend'> & {
+    needs?: N;
+    objects?: O & CheckObjects<O, ObjectNames<Id, O, N>>;
+    extend?: E & CheckExtensions<E, ObjectNames<Id, O, N>>;
+  },
+): { id: Id; objects: O; needs: N; version: string; sdk: string; part: Part; locales: { en: L } & Record<string, Catalogue>; extend?: E } {
+  return declaration as never;
+}
+
+/** Fields of one object as a record carries them. */
+export type RecordFields<F extends Fields> = { [K in keyof F]: ValueOf<F[K]> | null };
+
+type OwnObjects<P> = P extends { id: infer Id extends string; objects?: infer O }
+  ? { [K in keyof NonNullable<O> & string as `${Id}.${K}`]: NonNullable<O>[K] }
+  : Record<never, never>;
+type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
+type NeededObjects<P> = P extends { needs?: infer N }
+  ? NonNullable<N> extends readonly Need[]
+    ? NonNullable<N>[number] extends infer M
+      ? [M] extends [never]
+        ? Record<never, never>
+        : UnionToIntersection<M extends { plugin: infer Q } ? OwnObjects<Q> : never>
+      : never
+    : Record<never, never>
+  : Record<never, never>;
+/** Every object that a plugin's code may name: its own and those of the plugins it needs. */
+export type ObjectsOf<P> = OwnObjects<P> & NeededObjects<P>;
+/** The fields of an object among {@link ObjectsOf}. */
+export type FieldsOf<D> = D extends { fields: infer F extends Fields } ? RecordFields<F> : never;

@@ -1,0 +1,41 @@
+/**
+ * Rules: who may do what with which rows. A rule is data that compiles to SQL
+ * and to a predicate (core/access), so that the two cannot differ by hand.
+ */
+import type { FieldValue } from './field.ts';
+import type { Operator } from './filter.ts';
+
+export const ROLES = ['admin', 'manager', 'member', 'reader'] as const;
+/** A role of staff. Each may do what the ones after it may. */
+export type Role = (typeof ROLES)[number];
+
+export type Rule =
+  | { everyone: true }
+  | { nobody: true }
+  | { role: Role[] }
+  /** The acting user is the value of this user field. */
+  | { owner: string }
+  | { field: string; op: Exclude<Operator, 'contains' | 'startsWith'>; value?: FieldValue | FieldValue[] }
+  | { and: Rule[] }
+  | { or: Rule[] }
+  | { not: Rule };
+
+export const everyone: Rule = { everyone: true };
+export const nobody: Rule = { nobody: true };
+export const role = (...roles: Role[]): Rule => ({ role: roles });
+export const owner = (field: string): Rule => ({ owner: field });
+export const allOf = (...rules: Rule[]): Rule => ({ and: rules });
+export const anyOf = (...rules: Rule[]): Rule => ({ or: rules });
+export const not = (rule: Rule): Rule => ({ not: rule });
+
+/** What staff may do with an object's records. */
+export interface Access {
+  read: Rule;
+  create: Rule;
+  update: Rule;
+  delete: Rule;
+}
+
+const EDITORS = role('admin', 'manager', 'member');
+/** Everyone on the staff reads; everyone but readers writes. */
+export const DEFAULT_ACCESS: Access = { read: everyone, create: EDITORS, update: EDITORS, delete: EDITORS };

@@ -1,0 +1,181 @@
+/** The server half of a plugin: guards, action handlers, migrations and demo data, named after its declaration. */
+import type { FieldValue, ValueOf } from './field.ts';
+import type { Filter } from './filter.ts';
+import type { Action, AnyPlugin, Fields, FieldsOf, ObjectsOf, RecordFields } from './plugin.ts';
+import type { Role } from './rule.ts';
+
+/** Who acts: a person of the staff, an API key, a plugin, or the system itself. */
+export interface Principal {
+  /** UUID of the user or key; plugins and the system have fixed ones. */
+  id: string;
+  kind: 'staff' | 'key' | 'plugin' | 'system';
+  name: string;
+  roles: readonly Role[];
+}
+
+/** A record as it travels in the API. */
+export interface Rec<F = Record<string, FieldValue>> {
+  id: string;
+  object: string;
+  version: number;
+  createdAt: string;
+  createdBy: string;
+  updatedAt: string;
+  updatedBy: string;
+  fields: F;
+}
+
+/** Why a change was refused, for one field or (without `field`) for the record. */
+export interface FieldProblem {
+  field?: string;
+  code: string;
+  message: string;
+}
+
+/** A change on its way in: what was, what shall be, and the record as it would then stand. */
+export interface Change<F> {
+  /** The record before; null when it is being created. */
+  before: F | null;
+  /** The fields that are being written. */
+  patch: Partial<F>;
+  /** The record as it would stand after. */
+  record: F;
+}
+
+/** What a guard answers: fields to set besides (derived ones too), or problems that refuse the change. */
+export interface Verdict<F> {
+  set?: Partial<F>;
+  problems?: FieldProblem[];
+}
+
+/**
+ * Pure validation, defaults and same-record derivation. Runs before the commit
+ * of every write, whatever its source; it must not read a clock or the database.
+ */
+export type Guard<F> = (change: Change<F>) => Verdict<F> | undefined;
+
+export interface QueryOptions {
+  filter?: Filter;
+  search?: string;
+  sort?: readonly string[];
+  fields?: readonly string[];
+  limit?: number;
+  cursor?: string;
+}
+
+/** The door to records, as the acting principal. `M` maps full object names to their declarations. */
+export interface RecordsDoor<M> {
+  get<O extends keyof M & string>(object: O, id: string): Promise<Rec<FieldsOf<M[O]>>>;
+  query<O extends keyof M & string>(
+    object: O,
+    options?: QueryOptions,
+  ): Promise<{ data: Rec<FieldsOf<M[O]>>[]; nextCursor: string | null }>;
+  create<O extends keyof M & string>(object: O, fields: Partial<FieldsOf<M[O]>>): Promise<Rec<FieldsOf<M[O]>>>;
+  /** Many at once, all or nothing; answers their ids in order. */
+  createMany<O extends keyof M & string>(object: O, rows: readonly Partial<FieldsOf<M[O]>>[]): Promise<string[]>;
+  patch<O extends keyof M & string>(
+    object: O,
+    id: string,
+    fields: Partial<FieldsOf<M[O]>>,
+  ): Promise<Rec<FieldsOf<M[O]>>>;
+  remove<O extends keyof M & string>(object: O, id: string): Promise<void>;
+}
+
+/** What a handler gets. It changes records only through `records`. */
+export interface Context<P> {
+  actor: Principal;
+  records: RecordsDoor<ObjectsOf<P>>;
+  /** The current time; tests set it. */
+  clock: () => Date;
+  log: (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => void;
+}
+
+type InputOf<A> = A extends Action<infer I> ? { [K in keyof I]: ValueOf<I[K]> | null } : never;
+
+/** What a handler of an action is given besides `ctx`. The record is locked until the transaction ends. */
+export interface ActionCall<F, I> {
+  record: Rec<F>;
+  input: I;
+  /** Refuses the action: nothing is changed and the person reads the message. */
+  refuse: (message: string, field?: string) => never;
+}
+/** Answers the fields to change, including derived and arbitrated ones. */
+export type ActionHandler<P, F, I> = (
+  call: ActionCall<F, I>,
+  ctx: Context<P>,
+) => Promise<Partial<F> | undefined> | Partial<F> | undefined;
+
+type HandlersOf<P, D> = D extends { fields: infer F extends Fields; actions?: infer A }
+  ? { [K in keyof NonNullable<A>]: ActionHandler<P, RecordFields<F>, InputOf<NonNullable<A>[K]>> }
+  : never;
+type ObjectsWithActions<O> = {
+  [K in keyof O as O[K] extends { actions?: infer A }
+    ? keyof NonNullable<A> extends never
+      ? never
+      : string extends keyof NonNullable<A>
+        ? never
+        : K
+    : never]: O[K];
+};
+
+/** A change of the database that is not additive. Runs once, in order of the list. */
+export interface Migration {
+  /** `0001-what-it-does`; never renamed. */
+  name: string;
+  /** Statements in the plugin's own schema. */
+  up: readonly string[];
+}
+
+export interface DemoFile {
+  /** Reads a data file that lies in the plugin's `demo` folder. */
+  (name: string): Promise<string>;
+}
+
+export interface Server<P> {
+  plugin: P;
+  guards?: P extends { objects: infer O }
+    ? { [K in keyof O]?: O[K] extends { fields: infer F extends Fields } ? Guard<RecordFields<F>> : never }
+    : never;
+  migrations?: readonly Migration[];
+}
+
+type ActionsPart<P> = P extends { objects: infer O }
+  ? keyof ObjectsWithActions<O> extends never
+    ? { actions?: Record<never, never> }
+    : { actions: { [K in keyof ObjectsWithActions<O>]: HandlersOf<P, ObjectsWithActions<O>[K]> } }
+  : { actions?: Record<never, never> };
+
+/** Demo data of a plugin, loaded by the system through the same door as everything else. */
+export interface Demo<P> {
+  (ctx: Context<P> & DemoTools): Promise<void>;
+}
+export interface DemoTools {
+  /** UTF-8 text of a file of the data set. */
+  file: (name: string) => Promise<string>;
+  /** Ids of demo staff by e-mail. */
+  staff: ReadonlyMap<string, string>;
+  /** Moves a date of the data set (YYYY-MM-DD) to the demo's present. */
+  moved: (date: string) => string;
+  /** What an earlier plugin's loader left for later ones, under a name of its own. */
+  share: Map<string, Map<string, string>>;
+}
+
+/** Gives a plugin its handlers. A declared action without handler, or a handler nobody declared, does not compile. */
+export function defineServer<const P extends AnyPlugin>(
+  plugin: P,
+  server: Omit<Server<P>, 'plugin'> & ActionsPart<P> & { demo?: Record<string, Demo<P>> },
+): AnyServer {
+  return { plugin, ...server } as unknown as AnyServer;
+}
+
+/** A plugin's server of any shape, as the host reads it. */
+export interface AnyServer {
+  plugin: AnyPlugin;
+  guards?: Record<string, Guard<Record<string, FieldValue>> | undefined>;
+  migrations?: readonly Migration[];
+  actions?: Record<
+    string,
+    Record<string, ActionHandler<AnyPlugin, Record<string, FieldValue>, Record<string, FieldValue>>>
+  >;
+  demo?: Record<string, Demo<AnyPlugin>>;
+}
