@@ -78,31 +78,12 @@ export interface Need<P extends AnyPlugin = AnyPlugin> {
 /** Declares that this plugin builds on another one, in the given range of versions. */
 export const need = <const P extends AnyPlugin>(plugin: P, range: string): Need<P> => ({ plugin, range });
 
-export interface Plugin<
-  Id extends string = string,
-  O extends Record<string, ObjectDeclaration> = Record<string, ObjectDeclaration>,
-  N extends readonly Need[] = readonly Need[],
-  L extends Catalogue = Catalogue,
-> {
-  id: Id;
-  version: string;
-  /** Range of {@link SDK_VERSION} that this plugin was written for. */
-  sdk: string;
-  part: Part;
-  needs?: N;
-  objects?: O;
-  extend?: Record<string, Extension>;
-  /** Texts per language; English is complete, the others have the same keys. */
-  locales: { en: L } & Record<string, { [K in keyof L]: string }>;
-}
-
 /** A plugin of any shape. */
 export interface AnyPlugin {
   id: string;
   version: string;
   sdk: string;
   part: Part;
-  // eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- read as data by the host
   needs?: readonly { plugin: AnyPlugin; range: string }[];
   objects?: Record<string, AnyObject>;
   extend?: Record<string, Extension>;
@@ -156,18 +137,40 @@ type CheckExtensions<E, Names extends string> = {
  */
 export function definePlugin<
   const Id extends string,
-  const O extends Record<string, ObjectDeclaration> = Record<never, never>,
+  const O extends Record<string, AnyObject> = Record<never, never>,
   const N extends readonly Need[] = readonly [],
   const E extends Record<string, Extension> = Record<never, never>,
   const L extends Catalogue = Catalogue,
->(
-  declaration: Omit<Plugin<Id, O, N, L>, 'objects' | 'needs' | 'extend'> & {
-    needs?: N;
-    objects?: O & CheckObjects<O, ObjectNames<Id, O, N>>;
-    extend?: E & CheckExtensions<E, ObjectNames<Id, O, N>>;
-  },
-): { id: Id; objects: O; needs: N; version: string; sdk: string; part: Part; locales: { en: L } & Record<string, Catalogue>; extend?: E } {
-  return declaration as never;
+>(declaration: {
+  id: Id;
+  version: string;
+  /** Range of {@link SDK_VERSION} that this plugin was written for. */
+  sdk: string;
+  part: Part;
+  needs?: N;
+  objects?: O & CheckObjects<O, ObjectNames<Id, O, N>>;
+  extend?: E & CheckExtensions<E, ObjectNames<Id, O, N>>;
+  /** Texts per language; English is complete, the others have the same keys. */
+  locales: { en: L } & Record<string, { [K in keyof L]: string }>;
+}): Plugin<Id, O, N, L> {
+  return declaration as unknown as Plugin<Id, O, N, L>;
+}
+
+/** A declared plugin, with its names in its type. */
+export interface Plugin<
+  Id extends string = string,
+  O extends Record<string, AnyObject> = Record<string, AnyObject>,
+  N extends readonly Need[] = readonly Need[],
+  L extends Catalogue = Catalogue,
+> {
+  id: Id;
+  version: string;
+  sdk: string;
+  part: Part;
+  needs: N;
+  objects: O;
+  extend?: Record<string, Extension>;
+  locales: { en: L } & Record<string, Catalogue>;
 }
 
 /** Fields of one object as a record carries them. */

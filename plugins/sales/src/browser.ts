@@ -1,5 +1,3 @@
 // The bundler's own guard does not reach packages outside the app, so this door does.
-throw new Error(
-  '@kith/plugin-sales/server runs on the server only: in the browser, import @kith/plugin-sales/client.',
-);
+throw new Error('@kith/plugin-sales/server runs on the server only: in the browser, import @kith/plugin-sales/client.');
 export {};

@@ -1,0 +1,5 @@
+/** The server half of contacts: its objects need no handlers beyond what their declarations say. */
+import { defineServer } from '@kith/sdk';
+import { contacts } from './plugin.ts';
+
+export const server = defineServer(contacts, {});
