@@ -60,9 +60,7 @@ function nodeVersion() {
 function checkNode() {
   const [major] = nodeVersion();
   if (major < 20) {
-    throw new Stop(
-      `Kith needs Node 20 or newer, this is ${process.versions.node}: install it from nodejs.org`,
-    );
+    throw new Stop(`Kith needs Node 20 or newer, this is ${process.versions.node}: install it from nodejs.org`);
   }
 }
 
@@ -82,9 +80,7 @@ function nodePackage() {
 function tools() {
   const bin = path.join(toolchain, 'node_modules');
   return {
-    node: runsTypeScript()
-      ? process.execPath
-      : path.join(bin, nodePackage(), 'bin', windows ? 'node.exe' : 'node'),
+    node: runsTypeScript() ? process.execPath : path.join(bin, nodePackage(), 'bin', windows ? 'node.exe' : 'node'),
     pnpm: path.join(bin, '.bin', windows ? 'pnpm.cmd' : 'pnpm'),
   };
 }
@@ -126,22 +122,16 @@ function installFailed(what, { output, log }) {
     );
   }
   if (/ENOSPC/.test(output)) {
-    return new Stop(
-      `The disk is full, so ${what} could not be installed: free about 1 GB and run the same command again.`,
-    );
+    return new Stop(`The disk is full, so ${what} could not be installed: free about 1 GB and run the same command again.`);
   }
   if (/ERR_PNPM_OUTDATED_LOCKFILE/.test(output)) {
-    return new Stop(
-      'A package.json was changed without the lock file: run "pnpm install" and start again.',
-    );
+    return new Stop('A package.json was changed without the lock file: run "pnpm install" and start again.');
   }
   const reason = output
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => /err|fail/i.test(line) && !/complete log of this run/.test(line));
-  return new Stop(
-    `Installing ${what} failed: ${reason.at(-1) ?? 'no reason was given'} (all of it: ${path.relative(root, log)})`,
-  );
+  return new Stop(`Installing ${what} failed: ${reason.at(-1) ?? 'no reason was given'} (all of it: ${path.relative(root, log)})`);
 }
 
 /** Installs Node and pnpm beside each other, then moves them into place in one step. */
@@ -152,20 +142,13 @@ function ensureToolchain() {
   const { node, pnpm } = tools();
   if (readStamp(stamp) === wanted.join(' ') && fs.existsSync(node) && fs.existsSync(pnpm)) return;
 
-  say(
-    runsTypeScript()
-      ? 'Installing pnpm …'
-      : `Installing Node ${NODE.split('.')[0]} and pnpm for Kith itself …`,
-  );
+  say(runsTypeScript() ? 'Installing pnpm …' : `Installing Node ${NODE.split('.')[0]} and pnpm for Kith itself …`);
   const fresh = `${toolchain}.new`;
   fs.rmSync(fresh, { recursive: true, force: true });
   fs.mkdirSync(fresh, { recursive: true });
   // Without a manifest of its own npm would climb to the one of the workspace.
   // pnpm's install script fetches its native binary; newer npm must be told that it may.
-  fs.writeFileSync(
-    path.join(fresh, 'package.json'),
-    JSON.stringify({ private: true, allowScripts: { [`pnpm@${PNPM}`]: true } }),
-  );
+  fs.writeFileSync(path.join(fresh, 'package.json'), JSON.stringify({ private: true, allowScripts: { [`pnpm@${PNPM}`]: true } }));
   const args = [
     'install',
     '--prefix',
@@ -198,16 +181,10 @@ function ensureToolchain() {
 function ensureDependencies() {
   const stamp = path.join(cache, 'install.stamp');
   const state = hashOf(
-    [
-      'package.json',
-      'pnpm-lock.yaml',
-      'pnpm-workspace.yaml',
-      ...rooms().map((room) => `${room}/package.json`),
-    ],
+    ['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', ...rooms().map((room) => `${room}/package.json`)],
     `${process.platform} ${process.arch}`,
   );
-  if (readStamp(stamp) === state && fs.existsSync(path.join(root, 'node_modules/.modules.yaml')))
-    return;
+  if (readStamp(stamp) === state && fs.existsSync(path.join(root, 'node_modules/.modules.yaml'))) return;
 
   say('Installing packages …');
   fs.rmSync(stamp, { force: true });
@@ -230,28 +207,34 @@ function ensureDependencies() {
   fs.writeFileSync(stamp, state);
 }
 
-function ensureBuild() {
-  const stamp = path.join(cache, 'build.stamp');
+/** Which plugins are in this build: small generated modules. */
+function listPlugins() {
+  const generator = path.join(root, 'packages/installed/generate.ts');
+  const result = quietly('plugins', tools().node, [generator], toolEnv());
+  if (!result.ok) throw new Stop(`The list of plugins could not be written: ${result.output.trim().split('\n')[0]}`);
+}
+
+/** A hash of everything that a build reads. */
+function sourceState() {
   const files = ['pnpm-lock.yaml', 'turbo.json'];
   for (const room of rooms()) collect(room, files);
-  const state = hashOf(files.sort(), NODE);
-  if (readStamp(stamp) === state && fs.existsSync(path.join(root, 'apps/web/build/handler.js')))
-    return;
+  return hashOf(files.sort(), NODE);
+}
+
+function ensureBuild() {
+  const stamp = path.join(cache, 'build.stamp');
+  let state = sourceState();
+  if (readStamp(stamp) === state && fs.existsSync(path.join(root, 'apps/web/build/handler.js'))) return;
 
   say('Building …');
   fs.rmSync(stamp, { force: true });
+  listPlugins();
+  state = sourceState();
   const turbo = path.join(root, 'node_modules/.bin', windows ? 'turbo.cmd' : 'turbo');
-  const result = quietly(
-    'build',
-    turbo,
-    ['run', 'build', '--output-logs=errors-only', '--no-daemon'],
-    toolEnv({ NODE_ENV: 'production' }),
-  );
+  const result = quietly('build', turbo, ['run', 'build', '--output-logs=errors-only', '--no-daemon'], toolEnv({ NODE_ENV: 'production' }));
   if (!result.ok) {
     process.stderr.write(`${result.output.split('\n').slice(-40).join('\n')}\n`);
-    throw new Stop(
-      `The build failed; the reason stands above (all of it: ${path.relative(root, result.log)})`,
-    );
+    throw new Stop(`The build failed; the reason stands above (all of it: ${path.relative(root, result.log)})`);
   }
   fs.writeFileSync(stamp, state);
 }
@@ -260,9 +243,7 @@ function ensureBuild() {
 function rooms() {
   return ['apps', 'packages', 'plugins']
     .flatMap((group) =>
-      fs.existsSync(path.join(root, group))
-        ? fs.readdirSync(path.join(root, group)).map((name) => `${group}/${name}`)
-        : [],
+      fs.existsSync(path.join(root, group)) ? fs.readdirSync(path.join(root, group)).map((name) => `${group}/${name}`) : [],
     )
     .filter((room) => fs.existsSync(path.join(root, room, 'package.json')))
     .sort();
@@ -273,12 +254,7 @@ function collect(folder, files) {
   for (const entry of fs.readdirSync(path.join(root, folder), { withFileTypes: true })) {
     const file = `${folder}/${entry.name}`;
     if (entry.isDirectory()) {
-      if (
-        !/^(node_modules|build|e2e|bench|demo|migrations|test-results|coverage|\..*)$/.test(
-          entry.name,
-        )
-      )
-        collect(file, files);
+      if (!/^(node_modules|build|e2e|bench|demo|migrations|test-results|coverage|\..*)$/.test(entry.name)) collect(file, files);
     } else if (entry.isFile() && !/\.(test|test-d|spec)\.ts$/.test(entry.name)) {
       files.push(file);
     }
@@ -309,9 +285,7 @@ async function alone(work) {
     fs.mkdirSync(cache, { recursive: true });
     fs.accessSync(cache, fs.constants.W_OK);
   } catch {
-    throw new Stop(
-      `Kith cannot write to ${root}: it keeps its tools in .cache there. Give this user the right, or copy the folder.`,
-    );
+    throw new Stop(`Kith cannot write to ${root}: it keeps its tools in .cache there. Give this user the right, or copy the folder.`);
   }
   const lock = path.join(cache, 'bootstrap.lock');
   let told = false;
@@ -386,16 +360,13 @@ async function main() {
   checkNode();
   const [name, ...args] = process.argv.slice(2);
   const command = commands[name];
-  if (!command)
-    throw new Stop(
-      `Usage: node packages/cli/bootstrap.mjs ${Object.keys(commands).join('|')} [arguments]`,
-    );
-  const needsBuild =
-    typeof command.build === 'function' ? command.build(args) : command.build && !asksHelp(args);
+  if (!command) throw new Stop(`Usage: node packages/cli/bootstrap.mjs ${Object.keys(commands).join('|')} [arguments]`);
+  const needsBuild = typeof command.build === 'function' ? command.build(args) : command.build && !asksHelp(args);
   await alone(() => {
     ensureToolchain();
     ensureDependencies();
     if (needsBuild) ensureBuild();
+    else if (name === 'dev') listPlugins();
   });
   handOver(command, args);
 }

@@ -32,19 +32,16 @@ const mayImport = {
 const instead = {
   'packages/sdk':
     'The sdk is the contract that everybody reads, so it stands on nothing. Move what you need into packages/sdk, or the code that needs it out of it.',
-  'packages/doc':
-    'The doc package turns values into Yjs documents, in browser and server alike: it may import @kith/sdk.',
+  'packages/doc': 'The doc package turns values into Yjs documents, in browser and server alike: it may import @kith/sdk.',
   'packages/core':
     'Core may import @kith/sdk and @kith/doc. It never imports a plugin, a screen or an app: the apps hand plugins to createRuntime.',
   'packages/collab': 'Collab may import @kith/core, @kith/doc and @kith/sdk.',
   'packages/ui':
     'Screens run in the browser: ui may import @kith/sdk and @kith/doc. What the server knows comes through the REST API or a page’s load.',
   'packages/installed': 'The list of installed plugins names plugins and nothing else.',
-  'packages/cli':
-    'The command may import @kith/core, @kith/installed and @kith/sdk. It starts the apps as processes.',
+  'packages/cli': 'The command may import @kith/core, @kith/installed and @kith/sdk. It starts the apps as processes.',
   'packages/config': 'Presets import only packages from npm.',
-  'apps/web':
-    'The web app may import @kith/core, @kith/collab, @kith/ui, @kith/installed, @kith/doc and @kith/sdk.',
+  'apps/web': 'The web app may import @kith/core, @kith/collab, @kith/ui, @kith/installed, @kith/doc and @kith/sdk.',
   'apps/worker': 'The worker may import @kith/core, @kith/installed and @kith/sdk.',
 };
 
@@ -61,10 +58,7 @@ export function placeOf(file) {
   if (!match) return undefined;
   const [, group = '', name = '', inside = ''] = match;
   const room = `${group}/${name}`;
-  const test =
-    /\.(test|test-d|spec)\.ts$/.test(inside) ||
-    /(^|\/)(tests?|testing|e2e|bench)\//.test(inside) ||
-    inside === 'src/testing.ts';
+  const test = /\.(test|test-d|spec)\.ts$/.test(inside) || /(^|\/)(tests?|testing|e2e|bench)\//.test(inside) || inside === 'src/testing.ts';
   return { room, half: halfOf(group, room, inside), test, inside };
 }
 
@@ -72,27 +66,18 @@ export function placeOf(file) {
 function halfOf(group, room, inside) {
   if (/^[^/]*\.config\.[a-z]+$/.test(inside)) return 'config';
   if (group === 'plugins') {
-    if (/^src\/(server\.ts$|server\/)/.test(inside) || /^(migrations|demo)\//.test(inside))
-      return 'server';
+    if (/^src\/(server\.ts$|server\/)/.test(inside) || /^(migrations|demo)\//.test(inside)) return 'server';
     if (/^src\/(client\.ts$|ui\/)/.test(inside)) return 'client';
     return 'isomorphic';
   }
   if (room === 'apps/web') {
     const isServer =
-      !inside.startsWith('src/') ||
-      /(^|\/)server\//.test(inside) ||
-      /\.server\.ts$/.test(inside) ||
-      /(^|\/)\+server\.ts$/.test(inside);
+      !inside.startsWith('src/') || /(^|\/)server\//.test(inside) || /\.server\.ts$/.test(inside) || /(^|\/)\+server\.ts$/.test(inside);
     return isServer ? 'server' : 'client';
   }
   if (room === 'packages/ui') return 'client';
   if (room === 'packages/sdk' || room === 'packages/doc') return 'isomorphic';
-  if (room === 'packages/installed')
-    return inside === 'src/server.ts'
-      ? 'server'
-      : inside === 'src/client.ts'
-        ? 'client'
-        : 'isomorphic';
+  if (room === 'packages/installed') return inside === 'src/server.ts' ? 'server' : inside === 'src/client.ts' ? 'client' : 'isomorphic';
   return 'server';
 }
 
@@ -119,13 +104,7 @@ function refuseRelative(file, place, source, typeOnly) {
   if (there?.room !== place.room) {
     return `“${source}” climbs out of ${place.room}. Import another package by its name (@kith/…), through one of its exports.`;
   }
-  if (
-    typeOnly ||
-    place.test ||
-    !place.room.startsWith('plugins/') ||
-    there.half === place.half ||
-    there.half === 'isomorphic'
-  ) {
+  if (typeOnly || place.test || !place.room.startsWith('plugins/') || there.half === place.half || there.half === 'isomorphic') {
     return undefined;
   }
   if (place.half === 'isomorphic') {
@@ -146,14 +125,12 @@ function refuseWorkspace(place, source, typeOnly, world) {
   if (name === 'web' || name === 'worker') {
     return 'Nobody imports an app: it is started as a process. Move what is shared into a package.';
   }
-  if (place.room.startsWith('plugins/'))
-    return refuseFromPlugin(place, source, name, entry, plugin, typeOnly, world);
+  if (place.room.startsWith('plugins/')) return refuseFromPlugin(place, source, name, entry, plugin, typeOnly, world);
 
   if (place.test && place.room === `packages/${name}`) return undefined;
   const allowed = mayImport[place.room];
   if (!allowed) return undefined;
-  if (!allowed.includes(plugin ? 'plugin' : name))
-    return `${place.room} may not import ${source}. ${instead[place.room] ?? ''}`;
+  if (!allowed.includes(plugin ? 'plugin' : name)) return `${place.room} may not import ${source}. ${instead[place.room] ?? ''}`;
   if (place.room === 'packages/installed') return undefined;
 
   const onServer = serverRooms.has(name) || (name === 'installed' && entry === 'server');
@@ -198,26 +175,16 @@ function refuseFromPlugin(place, source, name, entry, plugin, typeOnly, world) {
 /** @param {Place} place @param {string} source @param {boolean} typeOnly */
 function refuseForeign(place, source, typeOnly) {
   const builtin = source.startsWith('node:');
-  if (
-    source === 'lucia' &&
-    !(place.room === 'packages/core' && place.inside.startsWith('src/sessions'))
-  ) {
+  if (source === 'lucia' && !(place.room === 'packages/core' && place.inside.startsWith('src/sessions'))) {
     return 'Only packages/core/src/sessions may import lucia, so that it can be replaced in one place. Use the functions of core/sessions.';
   }
-  if (
-    (source === 'bullmq' || source === 'ioredis') &&
-    !(place.room === 'packages/core' && place.inside.startsWith('src/jobs'))
-  ) {
+  if ((source === 'bullmq' || source === 'ioredis') && !(place.room === 'packages/core' && place.inside.startsWith('src/jobs'))) {
     return `Only packages/core/src/jobs may import ${source}: queues and workers are made in one place. Use ctx.queue.`;
   }
   if (place.test || typeOnly) return undefined;
   if (place.room === 'packages/sdk')
     return `The sdk has no dependencies, so “${source}” cannot be imported. Whoever needs it stands above the sdk.`;
-  if (
-    builtin &&
-    (place.half === 'isomorphic' || place.half === 'client') &&
-    place.room !== 'packages/installed'
-  ) {
+  if (builtin && (place.half === 'isomorphic' || place.half === 'client') && place.room !== 'packages/installed') {
     return `“${source}” needs Node and this file reaches the browser. ${place.room.startsWith('plugins/') ? 'Use it in src/server.ts or src/server/.' : 'Use it in server code only.'}`;
   }
   return undefined;
@@ -262,15 +229,11 @@ export const boundaries = {
     }
 
     return {
-      ImportDeclaration: (/** @type {any} */ node) =>
-        judge(node, node.source, node.importKind === 'type'),
-      ExportNamedDeclaration: (/** @type {any} */ node) =>
-        judge(node, node.source, node.exportKind === 'type'),
-      ExportAllDeclaration: (/** @type {any} */ node) =>
-        judge(node, node.source, node.exportKind === 'type'),
+      ImportDeclaration: (/** @type {any} */ node) => judge(node, node.source, node.importKind === 'type'),
+      ExportNamedDeclaration: (/** @type {any} */ node) => judge(node, node.source, node.exportKind === 'type'),
+      ExportAllDeclaration: (/** @type {any} */ node) => judge(node, node.source, node.exportKind === 'type'),
       ImportExpression: (/** @type {any} */ node) => judge(node, node.source, false),
-      TSImportType: (/** @type {any} */ node) =>
-        judge(node, node.source ?? node.argument?.literal, true),
+      TSImportType: (/** @type {any} */ node) => judge(node, node.source ?? node.argument?.literal, true),
     };
   },
 };

@@ -3,8 +3,7 @@ import { ESLint } from 'eslint';
 import { boundaries, refuse } from './boundaries.mjs';
 
 const needs = (plugin: string): string => (plugin === 'sales' ? "{ contacts: '^0.1' }" : '');
-const judge = (file: string, source: string, typeOnly = false): string | undefined =>
-  refuse(file, { source, typeOnly }, { needs });
+const judge = (file: string, source: string, typeOnly = false): string | undefined => refuse(file, { source, typeOnly }, { needs });
 
 test.each([
   // importing file, what it imports, what the message must name
@@ -88,7 +87,5 @@ test('ESLint reports every form of import through the rule', async () => {
     `import '@kith/core';\nexport * from '@kith/collab';\nexport { a } from '@kith/cli';\nconst b = await import('@kith/ui');\n`,
     { filePath: 'packages/doc/src/sample.ts' },
   );
-  expect(result?.messages.map((m) => [m.line, m.ruleId])).toEqual(
-    [1, 2, 3, 4].map((line) => [line, 'kith/boundaries']),
-  );
+  expect(result?.messages.map((m) => [m.line, m.ruleId])).toEqual([1, 2, 3, 4].map((line) => [line, 'kith/boundaries']));
 });

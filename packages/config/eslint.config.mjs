@@ -41,10 +41,7 @@ export default ts.config(
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
-      '@typescript-eslint/no-unused-vars': [
-        'error',
-        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true },
-      ],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true }],
     },
   },
   {
@@ -60,10 +57,7 @@ export default ts.config(
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: false }],
       '@typescript-eslint/await-thenable': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': [
-        'error',
-        { considerDefaultExhaustiveForUnions: true },
-      ],
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
     },
   },
   {
@@ -83,11 +77,7 @@ export default ts.config(
   },
   {
     // The environment is read and validated in one place.
-    files: [
-      'packages/{core,collab,doc,sdk,ui}/**/*.ts',
-      'apps/**/*.{ts,svelte}',
-      'plugins/**/*.{ts,svelte}',
-    ],
+    files: ['packages/{core,collab,doc,sdk,ui}/**/*.ts', 'apps/**/*.{ts,svelte}', 'plugins/**/*.{ts,svelte}'],
     ignores: [
       'packages/core/src/env.ts',
       '**/*.test.ts',
@@ -104,8 +94,7 @@ export default ts.config(
         {
           object: 'process',
           property: 'env',
-          message:
-            'The environment is read in packages/core/src/env.ts: add the variable there and take it from the runtime’s env.',
+          message: 'The environment is read in packages/core/src/env.ts: add the variable there and take it from the runtime’s env.',
         },
       ],
     },

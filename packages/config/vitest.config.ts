@@ -14,13 +14,7 @@ const long = process.env.KITH_LONG === '1';
 const postgres = path.join(root, 'packages/core/src/testing/globalSetup.ts');
 
 /** Packages whose tests need no database. */
-const withoutDatabase = new Set([
-  'packages/sdk',
-  'packages/doc',
-  'packages/config',
-  'packages/ui',
-  'packages/installed',
-]);
+const withoutDatabase = new Set(['packages/sdk', 'packages/doc', 'packages/config', 'packages/ui', 'packages/installed']);
 
 const rooms = ['packages', 'plugins', 'apps'].flatMap((group) =>
   readdirSync(path.join(root, group))
@@ -34,10 +28,7 @@ export default defineConfig({
     passWithNoTests: true,
     projects: rooms.map((room) => ({
       root: path.join(root, room),
-      plugins:
-        room === 'packages/ui' || room.startsWith('plugins/') || room === 'apps/web'
-          ? [svelte({ configFile: false })]
-          : [],
+      plugins: room === 'packages/ui' || room.startsWith('plugins/') || room === 'apps/web' ? [svelte({ configFile: false })] : [],
       test: {
         name: room.replace('packages/', '').replace('/', ':'),
         environment: 'node',

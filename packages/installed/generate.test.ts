@@ -10,14 +10,10 @@ test('the committed list is the one of plugins/*', () => {
 });
 
 test('every listed plugin is a dependency of the package', () => {
-  const manifest = JSON.parse(
-    fs.readFileSync(path.join(import.meta.dirname, 'package.json'), 'utf8'),
-  ) as {
+  const manifest = JSON.parse(fs.readFileSync(path.join(import.meta.dirname, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>;
   };
-  expect(Object.keys(manifest.dependencies)).toEqual(
-    expect.arrayContaining(installedPlugins().map((id) => `@kith/plugin-${id}`)),
-  );
+  expect(Object.keys(manifest.dependencies)).toEqual(expect.arrayContaining(installedPlugins().map((id) => `@kith/plugin-${id}`)));
 });
 
 test('a plugin stands after those that it needs', () => {

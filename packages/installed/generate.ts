@@ -36,8 +36,7 @@ export function installedPlugins(folder = path.join(root, 'plugins')): string[] 
 
 /** The generated modules by file name. */
 export function guestList(ids: readonly string[]): Record<string, string> {
-  const name = (id: string): string =>
-    id.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+  const name = (id: string): string => id.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
   const halves = (half: 'server' | 'client', type: string, list: string): string =>
     [
       HEAD,
@@ -66,9 +65,7 @@ function main(): void {
     const now = fs.existsSync(absolute) ? fs.readFileSync(absolute, 'utf8') : '';
     if (now === text) continue;
     if (check) {
-      process.stderr.write(
-        `packages/installed/src/${file} is out of date: run "node packages/installed/generate.ts".\n`,
-      );
+      process.stderr.write(`packages/installed/src/${file} is out of date: run "node packages/installed/generate.ts".\n`);
       process.exitCode = 1;
     } else {
       fs.writeFileSync(absolute, text);

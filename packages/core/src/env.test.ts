@@ -11,8 +11,7 @@ beforeEach(() => {
 afterEach(() => fs.rmSync(folder, { recursive: true, force: true }));
 
 const secret = 's'.repeat(32);
-const read = (variables: Record<string, string> = {}) =>
-  readEnv({ KITH_DATA: path.join(folder, 'data'), ...variables });
+const read = (variables: Record<string, string> = {}) => readEnv({ KITH_DATA: path.join(folder, 'data'), ...variables });
 
 function refusal(variables: Record<string, string>): EnvError {
   try {
@@ -62,26 +61,14 @@ test.each([
   ['KITH_DEMO', { KITH_DEMO: 'contoso' }, 'northwind, none'],
   ['KITH_HEALTH_PORT', { KITH_HEALTH_PORT: 'x' }, 'whole number'],
   ['KITH_ADMIN_PASSWORD', { KITH_ADMIN_EMAIL: 'a@b.example' }, 'set both'],
-  [
-    'KITH_ADMIN_PASSWORD',
-    { KITH_ADMIN_EMAIL: 'a@b.example', KITH_ADMIN_PASSWORD: 'short' },
-    '8 characters',
-  ],
+  ['KITH_ADMIN_PASSWORD', { KITH_ADMIN_EMAIL: 'a@b.example', KITH_ADMIN_PASSWORD: 'short' }, '8 characters'],
   ['KITH_ADMIN_EMAIL', { KITH_ADMIN_PASSWORD: 'long enough' }, 'set both'],
-  [
-    'KITH_ADMIN_EMAIL',
-    { KITH_ADMIN_EMAIL: 'nobody', KITH_ADMIN_PASSWORD: 'long enough' },
-    'email address',
-  ],
+  ['KITH_ADMIN_EMAIL', { KITH_ADMIN_EMAIL: 'nobody', KITH_ADMIN_PASSWORD: 'long enough' }, 'email address'],
   ['KITH_SECRET', { KITH_SECRET: 'short' }, 'too short'],
   ['KITH_SECRET', { DATABASE_URL: 'postgres://h/k' }, 'required with DATABASE_URL'],
   ['KITH_SECRET', { HOST: '0.0.0.0' }, 'on a public host'],
   ['KITH_DEMO', { HOST: '0.0.0.0', KITH_SECRET: secret, KITH_DEMO: 'northwind' }, 'known password'],
-  [
-    'KITH_DEMO',
-    { ORIGIN: 'https://crm.example.com', KITH_SECRET: secret, KITH_DEMO: 'northwind' },
-    'public host',
-  ],
+  ['KITH_DEMO', { ORIGIN: 'https://crm.example.com', KITH_SECRET: secret, KITH_DEMO: 'northwind' }, 'public host'],
 ])('a wrong %s (%o) is one line that names it', (variable, variables, says) => {
   const error = refusal(variables as Record<string, string>);
   expect(error.variable).toBe(variable);
@@ -102,9 +89,7 @@ describe('the demo', () => {
     expect(read({ DATABASE_URL: 'postgres://h/k', KITH_SECRET: secret }).demo).toBe('none');
   });
   test('can be asked for with a database of one’s own', () => {
-    expect(
-      read({ DATABASE_URL: 'postgres://h/k', KITH_SECRET: secret, KITH_DEMO: 'northwind' }).demo,
-    ).toBe('northwind');
+    expect(read({ DATABASE_URL: 'postgres://h/k', KITH_SECRET: secret, KITH_DEMO: 'northwind' }).demo).toBe('northwind');
   });
 });
 
@@ -129,20 +114,13 @@ describe('the secret', () => {
 
 test('a data folder that cannot be written is said by name', () => {
   fs.writeFileSync(path.join(folder, 'file'), '');
-  expect(refusal({ KITH_DATA: path.join(folder, 'file', 'data') }).message).toContain(
-    'a part of the path is a file',
-  );
+  expect(refusal({ KITH_DATA: path.join(folder, 'file', 'data') }).message).toContain('a part of the path is a file');
   expect(refusal({ KITH_DATA: path.join(folder, 'file') }).message).toContain('KITH_DATA');
 });
 
 test('without ORIGIN only this machine at the port is accepted', () => {
-  expect(allowedOrigins(read({ PORT: '8080' }))).toEqual([
-    'http://localhost:8080',
-    'http://127.0.0.1:8080',
-  ]);
-  expect(allowedOrigins(read({ ORIGIN: 'https://crm.example.com/', KITH_SECRET: secret }))).toEqual(
-    ['https://crm.example.com'],
-  );
+  expect(allowedOrigins(read({ PORT: '8080' }))).toEqual(['http://localhost:8080', 'http://127.0.0.1:8080']);
+  expect(allowedOrigins(read({ ORIGIN: 'https://crm.example.com/', KITH_SECRET: secret }))).toEqual(['https://crm.example.com']);
 });
 
 test.each([

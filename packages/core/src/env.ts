@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { BootError } from './errors.ts';
 
 export type Demo = 'northwind' | 'none';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -38,12 +39,12 @@ export interface Env {
 }
 
 /** A value that stops the start. Its message is one line for the person who set it. */
-export class EnvError extends Error {
+export class EnvError extends BootError {
+  override name = 'EnvError';
   readonly code = 'config_invalid';
   readonly variable: string;
   constructor(variable: string, message: string) {
     super(message);
-    this.name = 'EnvError';
     this.variable = variable;
   }
 }
@@ -62,29 +63,14 @@ export function readEnv(variables: Variables = process.env): Env {
   const port = portOf('PORT', get('PORT')) ?? 5173;
   const host = hostOf(get('HOST') ?? '127.0.0.1');
   const origin = originOf(get('ORIGIN'));
-  const databaseUrl = urlOf(
-    'DATABASE_URL',
-    get('DATABASE_URL'),
-    ['postgres:', 'postgresql:'],
-    'postgres://user:password@host:5432/kith',
-  );
+  const databaseUrl = urlOf('DATABASE_URL', get('DATABASE_URL'), ['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/kith');
   const redisUrl = urlOf('REDIS_URL', get('REDIS_URL'), ['redis:', 'rediss:'], 'redis://host:6379');
-  const smtpUrl = urlOf(
-    'SMTP_URL',
-    get('SMTP_URL'),
-    ['smtp:', 'smtps:'],
-    'smtps://user:password@mail.example.com',
-  );
-  const logLevel =
-    oneOf('LOG_LEVEL', get('LOG_LEVEL'), ['debug', 'info', 'warn', 'error', 'silent'] as const) ??
-    'info';
+  const smtpUrl = urlOf('SMTP_URL', get('SMTP_URL'), ['smtp:', 'smtps:'], 'smtps://user:password@mail.example.com');
+  const logLevel = oneOf('LOG_LEVEL', get('LOG_LEVEL'), ['debug', 'info', 'warn', 'error', 'silent'] as const) ?? 'info';
   const healthPort = portOf('KITH_HEALTH_PORT', get('KITH_HEALTH_PORT'));
-  const publicHost =
-    !isLoopback(host) || (origin !== undefined && !isLoopback(new URL(origin).hostname));
+  const publicHost = !isLoopback(host) || (origin !== undefined && !isLoopback(new URL(origin).hostname));
   const embedded = databaseUrl === undefined;
-  const demo =
-    oneOf('KITH_DEMO', get('KITH_DEMO'), ['northwind', 'none'] as const) ??
-    (embedded && !publicHost ? 'northwind' : 'none');
+  const demo = oneOf('KITH_DEMO', get('KITH_DEMO'), ['northwind', 'none'] as const) ?? (embedded && !publicHost ? 'northwind' : 'none');
   if (demo === 'northwind' && publicHost) {
     throw new EnvError(
       'KITH_DEMO',
@@ -117,35 +103,22 @@ export function readEnv(variables: Variables = process.env): Env {
  * The origins from which a browser may write: ORIGIN, or without it localhost
  * and 127.0.0.1 at the port.
  */
-export function allowedOrigins(
-  env: Pick<Env, 'origin' | 'port'>,
-  port: number = env.port,
-): string[] {
+export function allowedOrigins(env: Pick<Env, 'origin' | 'port'>, port: number = env.port): string[] {
   if (env.origin !== undefined) return [env.origin];
-  return [`http://localhost:${port}`, `http://127.0.0.1:${port}`].map(
-    (origin) => new URL(origin).origin,
-  );
+  return [`http://localhost:${port}`, `http://127.0.0.1:${port}`].map((origin) => new URL(origin).origin);
 }
 
 /** Whether a host name or address is this machine and no other can reach it. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[|\]$/g, '');
-  return (
-    name === 'localhost' ||
-    name.endsWith('.localhost') ||
-    name === '::1' ||
-    /^127(\.\d{1,3}){3}$/.test(name)
-  );
+  return name === 'localhost' || name.endsWith('.localhost') || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
 function portOf(name: string, value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   const port = Number(value);
   if (!/^\d+$/.test(value) || port > 65_535) {
-    throw new EnvError(
-      name,
-      `${name} is “${value}”, but a port is a whole number from 0 to 65535.`,
-    );
+    throw new EnvError(name, `${name} is “${value}”, but a port is a whole number from 0 to 65535.`);
   }
   return port;
 }
@@ -153,10 +126,7 @@ function portOf(name: string, value: string | undefined): number | undefined {
 function hostOf(value: string): string {
   const host = value.replace(/^\[|\]$/g, '');
   if (!/^[A-Za-z0-9.:_-]+$/.test(host)) {
-    throw new EnvError(
-      'HOST',
-      `HOST is “${value}”, but it must be a host name or an address such as 127.0.0.1 or 0.0.0.0.`,
-    );
+    throw new EnvError('HOST', `HOST is “${value}”, but it must be a host name or an address such as 127.0.0.1 or 0.0.0.0.`);
   }
   return host;
 }
@@ -165,26 +135,15 @@ function originOf(value: string | undefined): string | undefined {
   if (value === undefined) return undefined;
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (!url || !['http:', 'https:'].includes(url.protocol)) {
-    throw new EnvError(
-      'ORIGIN',
-      `ORIGIN is “${value}”, but it must be an address such as https://crm.example.com.`,
-    );
+    throw new EnvError('ORIGIN', `ORIGIN is “${value}”, but it must be an address such as https://crm.example.com.`);
   }
   if (url.pathname !== '/' || url.search || url.hash || url.username || url.password) {
-    throw new EnvError(
-      'ORIGIN',
-      `ORIGIN is “${value}”, but it must end after the host and port: ${url.origin}.`,
-    );
+    throw new EnvError('ORIGIN', `ORIGIN is “${value}”, but it must end after the host and port: ${url.origin}.`);
   }
   return url.origin;
 }
 
-function urlOf(
-  name: string,
-  value: string | undefined,
-  protocols: readonly string[],
-  example: string,
-): string | undefined {
+function urlOf(name: string, value: string | undefined, protocols: readonly string[], example: string): string | undefined {
   if (value === undefined) return undefined;
   // The value is not repeated: it may hold a password.
   if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
@@ -193,18 +152,11 @@ function urlOf(
   return value;
 }
 
-function oneOf<T extends string>(
-  name: string,
-  value: string | undefined,
-  allowed: readonly T[],
-): T | undefined {
+function oneOf<T extends string>(name: string, value: string | undefined, allowed: readonly T[]): T | undefined {
   if (value === undefined) return undefined;
   const found = allowed.find((one) => one === value.toLowerCase());
   if (found === undefined) {
-    throw new EnvError(
-      name,
-      `${name} is “${value}”, but it must be one of: ${allowed.join(', ')}.`,
-    );
+    throw new EnvError(name, `${name} is “${value}”, but it must be one of: ${allowed.join(', ')}.`);
   }
   return found;
 }
@@ -212,38 +164,23 @@ function oneOf<T extends string>(
 function adminOf(email: string | undefined, password: string | undefined): Env['admin'] {
   if (email === undefined && password === undefined) return undefined;
   if (email === undefined) {
-    throw new EnvError(
-      'KITH_ADMIN_EMAIL',
-      'KITH_ADMIN_PASSWORD is set without KITH_ADMIN_EMAIL: set both, or neither.',
-    );
+    throw new EnvError('KITH_ADMIN_EMAIL', 'KITH_ADMIN_PASSWORD is set without KITH_ADMIN_EMAIL: set both, or neither.');
   }
   if (!/^[^\s@]+@[^\s@]+$/.test(email)) {
-    throw new EnvError(
-      'KITH_ADMIN_EMAIL',
-      `KITH_ADMIN_EMAIL is “${email}”, but it must be an email address.`,
-    );
+    throw new EnvError('KITH_ADMIN_EMAIL', `KITH_ADMIN_EMAIL is “${email}”, but it must be an email address.`);
   }
   if (password === undefined) {
-    throw new EnvError(
-      'KITH_ADMIN_PASSWORD',
-      'KITH_ADMIN_EMAIL is set without KITH_ADMIN_PASSWORD: set both, or neither.',
-    );
+    throw new EnvError('KITH_ADMIN_PASSWORD', 'KITH_ADMIN_EMAIL is set without KITH_ADMIN_PASSWORD: set both, or neither.');
   }
   if (password.length < 8) {
-    throw new EnvError(
-      'KITH_ADMIN_PASSWORD',
-      'KITH_ADMIN_PASSWORD is too short: use at least 8 characters.',
-    );
+    throw new EnvError('KITH_ADMIN_PASSWORD', 'KITH_ADMIN_PASSWORD is too short: use at least 8 characters.');
   }
   return { email, password };
 }
 
 const SHORTEST_SECRET = 32;
 
-function secretOf(
-  value: string | undefined,
-  { embedded, publicHost }: { embedded: boolean; publicHost: boolean },
-): string | undefined {
+function secretOf(value: string | undefined, { embedded, publicHost }: { embedded: boolean; publicHost: boolean }): string | undefined {
   if (value !== undefined) {
     if (value.length < SHORTEST_SECRET) {
       throw new EnvError(
@@ -302,16 +239,11 @@ function ownSecret(dataDir: string): string {
       `The generated secret in ${file} cannot be read: ${reasonOf(error)}. Mend its rights, or set KITH_SECRET.`,
     );
   }
-  throw new EnvError(
-    'KITH_SECRET',
-    `The secret in ${file} is damaged. Restore it from a backup, or set KITH_SECRET.`,
-  );
+  throw new EnvError('KITH_SECRET', `The secret in ${file} is damaged. Restore it from a backup, or set KITH_SECRET.`);
 }
 
 function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : undefined;
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
 function reasonOf(error: unknown): string {

@@ -4,13 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import {
-  createDatabase,
-  databaseUrl,
-  dropDatabase,
-  startEmbedded,
-  type EmbeddedPostgres,
-} from './embedded.ts';
+import { createDatabase, databaseUrl, dropDatabase, startEmbedded, type EmbeddedPostgres } from './embedded.ts';
 
 let dataDir: string;
 let running: EmbeddedPostgres | undefined;
@@ -55,9 +49,7 @@ async function starter(): Promise<{ pid: number; kill: () => Promise<void> }> {
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const pid = await new Promise<number>((resolve) =>
-    child.stdout.once('data', (data: Buffer) => resolve(Number(String(data)))),
-  );
+  const pid = await new Promise<number>((resolve) => child.stdout.once('data', (data: Buffer) => resolve(Number(String(data)))));
   return {
     pid,
     kill: () =>
@@ -124,8 +116,7 @@ describe('the embedded Postgres', () => {
       const client = new pg.Client({ connectionString: url });
       client.on('error', () => {});
       await client.connect();
-      const before = (await client.query('select count(*)::int n from committed')).rows[0]
-        .n as number;
+      const before = (await client.query('select count(*)::int n from committed')).rows[0].n as number;
       let acknowledged = 0;
       const writing = (async () => {
         for (;;) {

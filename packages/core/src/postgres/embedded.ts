@@ -17,13 +17,14 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { BootError } from '../errors.ts';
 
 /** What happened, in one line, and what to do. */
-export class PostgresError extends Error {
+export class PostgresError extends BootError {
+  override name = 'PostgresError';
   readonly code: string;
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = 'PostgresError';
     this.code = code;
   }
 }
@@ -81,10 +82,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
  *
  * @throws PostgresError
  */
-export async function startEmbedded({
-  dataDir,
-  log = () => {},
-}: EmbeddedOptions): Promise<EmbeddedPostgres> {
+export async function startEmbedded({ dataDir, log = () => {} }: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const place = placeOf(dataDir);
   fs.mkdirSync(place.folder, { recursive: true, mode: 0o700 });
   const { bin } = binaries();
@@ -121,15 +119,8 @@ export async function startEmbedded({
 }
 
 /** Creates a database; from a template it is a copy, which nobody may be connected to. */
-export async function createDatabase(
-  url: string,
-  name: string,
-  options: { template?: string } = {},
-): Promise<string> {
-  await administer(
-    url,
-    `create database ${quoted(name)}${options.template ? ` template ${quoted(options.template)}` : ''}`,
-  );
+export async function createDatabase(url: string, name: string, options: { template?: string } = {}): Promise<string> {
+  await administer(url, `create database ${quoted(name)}${options.template ? ` template ${quoted(options.template)}` : ''}`);
   return databaseUrl(url, name);
 }
 
@@ -243,11 +234,7 @@ async function initialise(place: Place, bin: string, wrap: Wrap): Promise<void> 
     fs.rmSync(fresh, { recursive: true, force: true });
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
     const reason = said.split('\n').findLast((line) => /error|FATAL/i.test(line)) ?? said;
-    throw new PostgresError(
-      'postgres_initdb',
-      `The database could not be created in ${place.cluster}: ${reason}`,
-      { cause: error },
-    );
+    throw new PostgresError('postgres_initdb', `The database could not be created in ${place.cluster}: ${reason}`, { cause: error });
   }
   fs.renameSync(fresh, place.cluster);
 }
@@ -343,20 +330,12 @@ function isPostmaster(pid: number, place: Place): boolean {
 }
 
 /** Takes over a running postmaster; undefined when it went away meanwhile. */
-async function adopt(
-  place: Place,
-  file: PidFile,
-  password: string,
-  deadline: number,
-): Promise<EmbeddedPostgres | undefined> {
+async function adopt(place: Place, file: PidFile, password: string, deadline: number): Promise<EmbeddedPostgres | undefined> {
   for (;;) {
     const now = readPidFile(place);
     if (!isAlive(file.pid) || now?.pid !== file.pid) return undefined;
     if (now.status === 'ready') {
-      const url = urlOf(
-        now.socketDir ? { socketDir: now.socketDir, port: now.port } : { port: now.port },
-        password,
-      );
+      const url = urlOf(now.socketDir ? { socketDir: now.socketDir, port: now.port } : { port: now.port }, password);
       if (await answers(url)) {
         await ensureDatabase(url);
         return handle(url, file.pid, gone(file.pid));
@@ -373,13 +352,7 @@ async function adopt(
 }
 
 /** Starts a postmaster; undefined when remains of a killed one still hold the cluster. */
-async function launch(
-  place: Place,
-  bin: string,
-  wrap: Wrap,
-  password: string,
-  deadline: number,
-): Promise<EmbeddedPostgres | undefined> {
+async function launch(place: Place, bin: string, wrap: Wrap, password: string, deadline: number): Promise<EmbeddedPostgres | undefined> {
   const listen = await listenOn(place);
   const settings: Record<string, string> = {
     ...SETTINGS,
@@ -387,11 +360,7 @@ async function launch(
     listen_addresses: listen.socketDir === undefined ? '127.0.0.1' : '',
     unix_socket_directories: listen.socketDir ?? '',
   };
-  const args = [
-    '-D',
-    place.cluster,
-    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-  ];
+  const args = ['-D', place.cluster, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
 
   // Through a file, not a pipe: a pipe would break when this process is killed.
   if (fs.existsSync(place.logFile)) fs.renameSync(place.logFile, `${place.logFile}.1`);
@@ -429,32 +398,17 @@ async function launch(
     }
     if (Date.now() > deadline + PATIENCE_MS) {
       child.kill('SIGINT');
-      throw new PostgresError(
-        'postgres_slow',
-        `The database did not get ready within two minutes; ${place.logFile} says why.`,
-      );
+      throw new PostgresError('postgres_slow', `The database did not get ready within two minutes; ${place.logFile} says why.`);
     }
     await Promise.race([exited, sleep(20)]);
   }
 
   const said = readLog(place);
   // Backends outlive a killed postmaster for a moment and keep its shared memory.
-  if (
-    /pre-existing shared memory block|lock file "postmaster\.pid" already exists|is another postmaster/i.test(
-      said,
-    )
-  )
-    return undefined;
-  if (
-    /could not bind|could not create any (TCP\/IP|Unix-domain) sockets/i.test(said) &&
-    listen.socketDir === undefined
-  )
-    return undefined;
+  if (/pre-existing shared memory block|lock file "postmaster\.pid" already exists|is another postmaster/i.test(said)) return undefined;
+  if (/could not bind|could not create any (TCP\/IP|Unix-domain) sockets/i.test(said) && listen.socketDir === undefined) return undefined;
   if (/No space left on device/i.test(said)) {
-    throw new PostgresError(
-      'postgres_disk_full',
-      `The disk that holds ${place.cluster} is full: free some space and start again.`,
-    );
+    throw new PostgresError('postgres_disk_full', `The disk that holds ${place.cluster} is full: free some space and start again.`);
   }
   throw new PostgresError(
     'postgres_failed',
