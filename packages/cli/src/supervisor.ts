@@ -23,6 +23,8 @@ export interface SuperviseOptions {
   note: (line: string) => void;
   /** Done once, when the database is up and before any role starts. */
   prepare: (databaseUrl: string) => Promise<void>;
+  /** Another program than the role's own; tests put theirs here. */
+  mains?: Partial<Readonly<Record<RoleName, string>>>;
   /** Called once, when every role is ready; with the web's URL if there is one. */
   ready: (url: string | undefined) => void;
 }
@@ -249,6 +251,8 @@ class Child {
 
   #command(): { command: string; args: string[]; cwd: string } {
     const cwd = path.join(root, 'apps', this.#role);
+    const other = this.#options.mains?.[this.#role];
+    if (other !== undefined) return { command: process.execPath, args: [other], cwd };
     if (!this.#options.watch) {
       const main = this.#role === 'web' ? 'server.ts' : 'main.ts';
       return { command: process.execPath, args: ['--enable-source-maps', main], cwd };
