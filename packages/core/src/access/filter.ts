@@ -1,0 +1,348 @@
+/**
+ * Filters and rules, compiled twice: to SQL, which decides, and to a
+ * three-valued predicate, which only spares the database needless questions.
+ *
+ * No leaf yields NULL where it could be negated: negation is pushed down to
+ * the leaves, and a negated leaf is written so that an empty value counts as "not".
+ */
+import {
+  checkValue,
+  FILTER_DEPTH,
+  FILTER_SIZE,
+  fieldsOfRule,
+
+  operatorsFor,
+  OPERATORS,
+  sameValue,
+  type Comparison,
+  type Field,
+  type FieldValue,
+  type Filter,
+  type Model,
+  type ModelField,
+  type ModelObject,
+  type Money,
+  type Operator,
+  type Principal,
+  type Rule,
+} from '@kith/sdk';
+import { sql, type RawBuilder } from 'kysely';
+import { KithError } from '../errors.ts';
+import { hasRole } from '../principal.ts';
+import { columnType, decimal, SYSTEM_FIELDS, toLiteral } from '../records/columns.ts';
+
+type Bool = RawBuilder<boolean>;
+
+const TRUE: Bool = sql<boolean>`true`;
+const FALSE: Bool = sql<boolean>`false`;
+
+const refuse = (message: string): never => {
+  throw new KithError(400, 'invalid_filter', message, { errors: [{ field: 'filter', code: 'invalid', message }] });
+};
+
+/** What a comparison compares: a field, or a system column dressed as one. */
+interface Target {
+  field: ModelField;
+  column: string;
+}
+
+const SYSTEM_SPECS: Record<string, Field> = {
+  id: { type: 'ref', to: '' },
+  version: { type: 'number' },
+  createdAt: { type: 'dateTime' },
+  updatedAt: { type: 'dateTime' },
+  createdBy: { type: 'user' },
+  updatedBy: { type: 'user' },
+};
+
+/** A field by its name, system fields included; undefined when the object has none. */
+export function targetOf(object: ModelObject, name: string): Target | undefined {
+  const field = object.fields.get(name);
+  if (field) return { field, column: name };
+  const system = Object.hasOwn(SYSTEM_FIELDS, name) ? SYSTEM_FIELDS[name] : undefined;
+  const spec = SYSTEM_SPECS[name];
+  if (!system || !spec) return undefined;
+  return {
+    field: { name, key: name, plugin: 'kith', type: spec.type, spec, mode: 'derived', merge: 'none', optionPlugins: {} },
+    column: system.column,
+  };
+}
+
+/** Checks a filter from outside: shape, depth, size. Fields and values are checked when it is compiled. */
+export function parseFilter(input: unknown): Filter {
+  let size = 0;
+  const visit = (node: unknown, depth: number): Filter => {
+    if (depth > FILTER_DEPTH) return refuse(`The filter is nested deeper than ${FILTER_DEPTH} levels; flatten it.`);
+    if (typeof node !== 'object' || node === null || Array.isArray(node)) return refuse('A filter must be an object.');
+    const keys = Object.keys(node);
+    const one = node as Record<string, unknown>;
+    for (const kind of ['and', 'or'] as const) {
+      if (!(kind in one)) continue;
+      if (keys.length !== 1 || !Array.isArray(one[kind])) return refuse(`"${kind}" must stand alone and hold a list of filters.`);
+      const parts = one[kind].map((part) => visit(part, depth + 1));
+      return kind === 'and' ? { and: parts } : { or: parts };
+    }
+    if ('not' in one) {
+      if (keys.length !== 1) return refuse('"not" must stand alone.');
+      return { not: visit(one.not, depth + 1) };
+    }
+    if (++size > FILTER_SIZE) return refuse(`The filter has more than ${FILTER_SIZE} comparisons.`);
+    const unknown = keys.find((key) => !['field', 'op', 'value'].includes(key));
+    if (unknown !== undefined) return refuse(`A comparison has "field", "op" and "value", not "${unknown.slice(0, 40)}".`);
+    if (typeof one.field !== 'string') return refuse('A comparison needs "field".');
+    if (typeof one.op !== 'string' || !(OPERATORS as readonly string[]).includes(one.op)) {
+      return refuse(`"op" must be one of ${OPERATORS.join(', ')}.`);
+    }
+    return { field: one.field, op: one.op as Operator, value: one.value as FieldValue };
+  };
+  return visit(input, 1);
+}
+
+/** Who asks, and against what: everything that compiling needs besides the filter. */
+export interface Scope {
+  model: Model;
+  principal: Principal;
+}
+
+/** A filter on `alias`, a row of `object`, as SQL. */
+export function filterSql(scope: Scope, object: ModelObject, alias: string, filter: Filter, negated = false): Bool {
+  if ('and' in filter || 'or' in filter) {
+    const parts = ('and' in filter ? filter.and : filter.or).map((part) => filterSql(scope, object, alias, part, negated));
+    const all = 'and' in filter !== negated;
+    if (parts.length === 0) return all ? TRUE : FALSE;
+    return sql<boolean>`(${sql.join(parts, all ? sql` and ` : sql` or `)})`;
+  }
+  if ('not' in filter) return filterSql(scope, object, alias, filter.not, !negated);
+  return comparisonSql(scope, object, alias, filter, negated);
+}
+
+function comparisonSql(scope: Scope, object: ModelObject, alias: string, comparison: Comparison, negated: boolean, depth = 0): Bool {
+  const dot = comparison.field.indexOf('.');
+  if (dot >= 0) return pathSql(scope, object, alias, comparison, dot, negated, depth);
+  const target = targetOf(object, comparison.field);
+  if (!target) return refuse(`${object.name} has no field "${comparison.field.slice(0, 60)}".`);
+  const { field, column } = target;
+  if (!operatorsFor(field.type).includes(comparison.op)) {
+    return refuse(`"${comparison.op}" does not fit ${field.name}; it takes ${operatorsFor(field.type).join(', ')}.`);
+  }
+  return leafSql(field, sql.ref(`${alias}.${column}`), comparison.op, comparison.value, negated);
+}
+
+/** `company.country`: a comparison on the record that a reference points at, if its reader may see it. */
+function pathSql(scope: Scope, object: ModelObject, alias: string, comparison: Comparison, dot: number, negated: boolean, depth: number): Bool {
+  const name = comparison.field.slice(0, dot);
+  const field = object.fields.get(name);
+  if (field?.spec.type !== 'ref' || depth > 2) return refuse(`"${comparison.field.slice(0, 80)}" is not a path over references of ${object.name}.`);
+  const target = scope.model.objects.get(field.spec.to)!;
+  const inner = `${alias}_${name}`;
+  // "is not X" over a path means "there is no X at its end": an empty reference is not X either.
+  const opposite: Partial<Record<Operator, Operator>> = { ne: 'eq', nin: 'in' };
+  const absent = comparison.op === 'isNull' && comparison.value !== false;
+  const flipped = opposite[comparison.op];
+  const positive: Comparison = {
+    field: comparison.field.slice(dot + 1),
+    op: flipped ?? comparison.op,
+    value: comparison.op === 'isNull' ? false : (comparison.value ?? null),
+  };
+  const condition = comparisonSql(scope, target, inner, positive, false, depth + 1);
+  const exists = sql<boolean>`exists (select from ${sql.id(target.plugin, target.key)} as ${sql.id(inner)}
+    where ${sql.ref(`${inner}.id`)} = ${sql.ref(`${alias}.${name}`)} and ${ruleSql(scope, target, inner, target.access.read)} and ${condition})`;
+  return (absent || flipped !== undefined) !== negated ? sql<boolean>`not ${exists}` : exists;
+}
+
+/** A value that a comparison was given, checked against the field, as a literal that Postgres casts. */
+function operand(field: ModelField, value: unknown): string {
+  const spec: Field = { ...field.spec, required: false, max: undefined, min: undefined } as Field;
+  if (field.type === 'money' && (typeof value === 'number' || typeof value === 'string')) return moneyAmount(field, value);
+  if (field.type === 'number' && typeof value === 'number' && Number.isFinite(value)) return decimal(value);
+  const loose: Field = field.type === 'email' || field.type === 'phone' || field.type === 'url' ? { type: 'text' } : spec;
+  const checked = checkValue(loose, value);
+  if (!checked.ok || checked.value === null) return refuse(`${field.name} cannot be compared with ${JSON.stringify(value)?.slice(0, 60)}: ${checked.ok ? 'a value is needed' : checked.message}.`);
+  return toLiteral(field, checked.value)!;
+}
+
+function moneyAmount(field: ModelField, value: unknown): string {
+  const amount = typeof value === 'object' && value !== null ? (value as Money).amount : value;
+  const text = typeof amount === 'number' ? decimal(amount) : amount;
+  if (typeof text !== 'string' || !/^-?\d{1,15}(\.\d{1,20})?$/.test(text)) return refuse(`${field.name} is compared with an amount like "12.50".`);
+  return text;
+}
+
+function list(field: ModelField, value: unknown): unknown[] {
+  if (!Array.isArray(value) || value.length === 0) return refuse(`This comparison of ${field.name} needs a list of values.`);
+  if (value.length > 1000) return refuse(`A list in a filter has at most 1,000 values.`);
+  return value;
+}
+
+const LIKE_SPECIAL = /[\\%_]/g;
+/** A pattern for LIKE that matches `text` literally. */
+export const likeLiteral = (text: string): string => text.replace(LIKE_SPECIAL, '\\$&');
+
+function leafSql(field: ModelField, column: RawBuilder<unknown>, op: Operator, value: unknown, negated: boolean): Bool {
+  const cast = sql.raw(columnType(field));
+  // Positive leaves may be NULL, which a conjunction reads as false and an index can serve; negated ones may not.
+  const sign = (condition: Bool): Bool => (negated ? sql<boolean>`(${condition}) is not true` : condition);
+  if (op === 'isNull') {
+    const empty = (value ?? true) !== false;
+    if (typeof (value ?? true) !== 'boolean') return refuse('"isNull" takes true or false.');
+    return empty !== negated ? sql<boolean>`${column} is null` : sql<boolean>`${column} is not null`;
+  }
+  if (op === 'ne') return leafSql(field, column, 'eq', value, !negated);
+  if (op === 'nin') return leafSql(field, column, 'in', value, !negated);
+  if (value === null || value === undefined) {
+    if (op === 'eq') return negated ? sql<boolean>`${column} is not null` : sql<boolean>`${column} is null`;
+    return refuse(`"${op}" of ${field.name} needs a value.`);
+  }
+  if (field.type === 'multiSelect' || field.type === 'refs') return sign(setSql(field, column, op, value));
+  if (op === 'contains' || op === 'startsWith') {
+    if (typeof value !== 'string') return refuse(`"${op}" of ${field.name} needs text.`);
+    if (value.includes('\u0000') || value.length > 1000) return refuse(`"${op}" of ${field.name} needs text of at most 1,000 characters.`);
+    const text = field.type === 'address' ? sql`${column}::text` : column;
+    const end = `${op === 'contains' ? '%' : ''}`;
+    return sign(sql<boolean>`kith.fold(${text}) like ${end} || kith.fold(${likeLiteral(value)}) || '%'`);
+  }
+  if (field.type === 'money') return sign(moneySql(field, column, op, value));
+  switch (op) {
+    case 'eq':
+      return sign(sql<boolean>`${column} = ${operand(field, value)}::${cast}`);
+    case 'in':
+      return sign(sql<boolean>`${column} = any(${list(field, value).map((one) => operand(field, one))}::${cast}[])`);
+    case 'between': {
+      const [low, high] = list(field, value);
+      return sign(sql<boolean>`${column} between ${operand(field, low)}::${cast} and ${operand(field, high)}::${cast}`);
+    }
+    default:
+      return sign(sql<boolean>`${column} ${sql.raw(SYMBOL[op as keyof typeof SYMBOL])} ${operand(field, value)}::${cast}`);
+  }
+}
+
+const SYMBOL = { lt: '<', lte: '<=', gt: '>', gte: '>=' } as const;
+
+function moneySql(field: ModelField, column: RawBuilder<unknown>, op: Operator, value: unknown): Bool {
+  const amount = sql`(${column}).amount`;
+  const of = (one: unknown): RawBuilder<unknown> => sql`${moneyAmount(field, one)}::numeric`;
+  const currency = (one: unknown): Bool =>
+    typeof one === 'object' && one !== null && 'currency' in one ? sql<boolean>` and (${column}).currency = ${String(one.currency)}` : sql<boolean>``;
+  switch (op) {
+    case 'eq':
+      return sql<boolean>`(${amount} = ${of(value)}${currency(value)})`;
+    case 'in':
+      return sql<boolean>`(${sql.join(
+        list(field, value).map((one) => sql`(${amount} = ${of(one)}${currency(one)})`),
+        sql` or `,
+      )})`;
+    case 'between': {
+      const [low, high] = list(field, value);
+      return sql<boolean>`${amount} between ${of(low)} and ${of(high)}`;
+    }
+    default:
+      return sql<boolean>`(${amount} ${sql.raw(SYMBOL[op as keyof typeof SYMBOL])} ${of(value)}${currency(value)})`;
+  }
+}
+
+function setSql(field: ModelField, column: RawBuilder<unknown>, op: Operator, value: unknown): Bool {
+  const cast = sql.raw(columnType(field));
+  const members = (input: unknown): string => operand(field, Array.isArray(input) ? input : [input]);
+  switch (op) {
+    case 'eq':
+      return sql<boolean>`(${column} @> ${members(value)}::${cast} and ${column} <@ ${members(value)}::${cast})`;
+    case 'contains':
+      return sql<boolean>`${column} @> ${members(value)}::${cast}`;
+    default:
+      return sql<boolean>`${column} && ${members(list(field, value))}::${cast}`;
+  }
+}
+
+/** A rule as SQL, for the principal that asks. */
+export function ruleSql(scope: Scope, object: ModelObject, alias: string, rule: Rule, negated = false): Bool {
+  if ('everyone' in rule) return negated ? FALSE : TRUE;
+  if ('nobody' in rule) return negated ? TRUE : FALSE;
+  if ('role' in rule) return hasRole(scope.principal, ...rule.role) !== negated ? TRUE : FALSE;
+  if ('owner' in rule) {
+    return leafSql(targetOf(object, rule.owner)!.field, sql.ref(`${alias}.${targetOf(object, rule.owner)!.column}`), 'eq', scope.principal.id, negated);
+  }
+  if ('field' in rule) return filterSql(scope, object, alias, rule, negated);
+  if ('not' in rule) return ruleSql(scope, object, alias, rule.not, !negated);
+  const all = 'and' in rule !== negated;
+  const parts = ('and' in rule ? rule.and : rule.or).map((part) => ruleSql(scope, object, alias, part, negated));
+  if (parts.length === 0) return all ? TRUE : FALSE;
+  return sql<boolean>`(${sql.join(parts, all ? sql` and ` : sql` or `)})`;
+}
+
+/** True, false, or unknown: only SQL can tell. */
+export type Trilean = boolean | undefined;
+const not = (value: Trilean): Trilean => (value === undefined ? undefined : !value);
+const every = (values: Trilean[]): Trilean => (values.includes(false) ? false : values.includes(undefined) ? undefined : true);
+const some = (values: Trilean[]): Trilean => (values.includes(true) ? true : values.includes(undefined) ? undefined : false);
+
+/** Values of one record by field name, system fields included where known. */
+export type Values = Readonly<Record<string, FieldValue | undefined>>;
+
+/** Whether a record fits a filter, as far as its values tell. */
+export function matches(object: ModelObject, filter: Filter, values: Values): Trilean {
+  if ('and' in filter) return every(filter.and.map((part) => matches(object, part, values)));
+  if ('or' in filter) return some(filter.or.map((part) => matches(object, part, values)));
+  if ('not' in filter) return not(matches(object, filter.not, values));
+  const target = targetOf(object, filter.field);
+  if (!target || !(filter.field in values)) return undefined;
+  return leafMatches(target.field, values[filter.field] ?? null, filter.op, filter.value);
+}
+
+function leafMatches(field: ModelField, have: FieldValue, op: Operator, value: unknown): Trilean {
+  switch (op) {
+    case 'isNull':
+      return (have === null) === ((value ?? true) !== false);
+    case 'ne':
+      return not(leafMatches(field, have, 'eq', value));
+    case 'nin':
+      return not(leafMatches(field, have, 'in', value));
+    case 'contains':
+    case 'startsWith':
+      if (field.type !== 'multiSelect' && field.type !== 'refs') return have === null ? false : undefined;
+      return Array.isArray(have) && (Array.isArray(value) ? value : [value]).every((one) => have.includes(one as string));
+    case 'in':
+      if (!Array.isArray(value)) return undefined;
+      if (Array.isArray(have)) return value.some((one) => have.includes(one as string));
+      return some(value.map((one) => leafMatches(field, have, 'eq', one)));
+    case 'eq':
+      if (value === null || value === undefined) return have === null;
+      if (have === null) return false;
+      if (field.type === 'money' || field.type === 'dateTime') return undefined;
+      if (Array.isArray(have)) return have.length === (value as string[]).length && have.every((one) => (value as string[]).includes(one));
+      return sameValue(have, value as FieldValue);
+    case 'between':
+      return Array.isArray(value) ? every([leafMatches(field, have, 'gte', value[0]), leafMatches(field, have, 'lte', value[1])]) : undefined;
+    default: {
+      if (have === null) return false;
+      // Text is ordered by the database's collation, which only the database knows.
+      if (field.type !== 'number' && field.type !== 'date') return undefined;
+      const sign = (have as number) < (value as number) ? -1 : (have as number) > (value as number) ? 1 : 0;
+      return { lt: sign < 0, lte: sign <= 0, gt: sign > 0, gte: sign >= 0 }[op];
+    }
+  }
+}
+
+/** Whether a principal passes a rule for a record with these values, as far as they tell. */
+export function can(object: ModelObject, principal: Principal, rule: Rule, values: Values): Trilean {
+  if ('everyone' in rule) return true;
+  if ('nobody' in rule) return false;
+  if ('role' in rule) return hasRole(principal, ...rule.role);
+  if ('owner' in rule) return rule.owner in values ? values[rule.owner] === principal.id : undefined;
+  if ('field' in rule) return matches(object, rule, values);
+  if ('not' in rule) return not(can(object, principal, rule.not, values));
+  const parts = ('and' in rule ? rule.and : rule.or).map((part) => can(object, principal, part, values));
+  return 'and' in rule ? every(parts) : some(parts);
+}
+
+/** Whether a rule can be decided without a row. */
+export const isRowless = (rule: Rule): boolean => fieldsOfRule(rule).length === 0;
+
+/** Equalities that every match of a filter has, for looking up affected subscriptions. */
+export function equalitiesOf(filter: Filter | undefined): { field: string; value: string | number | boolean }[] {
+  if (!filter) return [];
+  if ('and' in filter) return filter.and.flatMap(equalitiesOf);
+  if (!('field' in filter) || filter.field.includes('.')) return [];
+  const { field, op, value } = filter;
+  return op === 'eq' && (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') ? [{ field, value }] : [];
+}
+

@@ -1,0 +1,22 @@
+/** UUIDv7: ids that sort by their time, so that keys fill their index from one side. */
+import { randomBytes } from 'node:crypto';
+
+let last = 0;
+let count = 0;
+
+/** A new id; ids made by one process rise strictly. */
+export function newId(): string {
+  const now = Date.now();
+  if (now > last) {
+    last = now;
+    count = 0;
+  } else if (++count > 0xfff) {
+    last++;
+    count = 0;
+  }
+  const hex = last.toString(16).padStart(12, '0');
+  const random = randomBytes(8);
+  random[0] = 0x80 | (random[0]! & 0x3f);
+  const tail = random.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7${count.toString(16).padStart(3, '0')}-${tail.slice(0, 4)}-${tail.slice(4)}`;
+}

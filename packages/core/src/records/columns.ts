@@ -1,0 +1,123 @@
+/** A field's column: its type, how a value is written as a Postgres literal, and how it is read back. */
+import { canonicalDecimal, type Address, type AnyRef, type FieldValue, type ModelField, type ModelObject, type Money } from '@kith/sdk';
+import { quote } from '../database.ts';
+
+/** System columns of every record table, in the order of {@link systemColumns}. */
+export interface SystemRow {
+  id: string;
+  version: number;
+  created_at: string;
+  created_by: string;
+  updated_at: string;
+  updated_by: string;
+  deleted_at: string | null;
+  deleted_by: string | null;
+  /** Bit per facet that has a document. */
+  docs: number;
+}
+
+export const SYSTEM_COLUMNS = ['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at', 'deleted_by', 'docs'] as const;
+
+/** System fields of the API and the columns behind them. */
+export const SYSTEM_FIELDS: Record<string, { column: string; type: 'dateTime' | 'user' | 'number' | 'id' }> = {
+  id: { column: 'id', type: 'id' },
+  version: { column: 'version', type: 'number' },
+  createdAt: { column: 'created_at', type: 'dateTime' },
+  createdBy: { column: 'created_by', type: 'user' },
+  updatedAt: { column: 'updated_at', type: 'dateTime' },
+  updatedBy: { column: 'updated_by', type: 'user' },
+};
+
+/** SQL type of a field's column. */
+export function columnType(field: ModelField): string {
+  switch (field.type) {
+    case 'number':
+      return 'numeric';
+    case 'money':
+      return 'kith.money';
+    case 'boolean':
+      return 'boolean';
+    case 'date':
+      return 'date';
+    case 'dateTime':
+      return 'timestamptz';
+    case 'multiSelect':
+      return 'text[]';
+    case 'ref':
+    case 'user':
+      return 'uuid';
+    case 'refs':
+      return 'uuid[]';
+    case 'address':
+      return 'jsonb';
+    default:
+      return 'text';
+  }
+}
+
+const arrayLiteral = (items: readonly string[]): string =>
+  `{${items.map((item) => `"${item.replace(/[\\"]/g, '\\$&')}"`).join(',')}}`;
+
+/** A value as text that Postgres casts to the column's type; null stays null. */
+export function toLiteral(field: ModelField, value: FieldValue): string | null {
+  if (value === null) return null;
+  switch (field.type) {
+    case 'number':
+      return decimal(value as number);
+    case 'money':
+      return `(${(value as Money).amount},${(value as Money).currency})`;
+    case 'boolean':
+      return value ? 't' : 'f';
+    case 'multiSelect':
+    case 'refs':
+      return arrayLiteral(value as string[]);
+    case 'address':
+      return JSON.stringify(value);
+    case 'anyRef':
+      return anyRefText(value as AnyRef);
+    default:
+      return value as string;
+  }
+}
+
+/** A reference to any object as its column holds it. */
+export const anyRefText = (ref: AnyRef): string => `${ref.object}/${ref.id}`;
+
+/** A JSON number without exponent, as numeric reads it. */
+export const decimal = (value: number): string => (Number.isInteger(value) && Math.abs(value) < 1e21 ? value.toFixed(0) : String(value));
+
+/** A column's value as it travels in JSON. */
+export function fromColumn(field: ModelField, raw: unknown): FieldValue {
+  if (raw === null || raw === undefined) return null;
+  switch (field.type) {
+    case 'number':
+      return Number(raw);
+    case 'money': {
+      const match = /^\(([^,]*),"?([^,"]*)"?\)$/.exec(raw as string);
+      return match ? { amount: canonicalDecimal(match[1]!), currency: match[2]! } : null;
+    }
+    case 'anyRef': {
+      const text = raw as string;
+      const slash = text.indexOf('/');
+      return { object: text.slice(0, slash), id: text.slice(slash + 1) };
+    }
+    case 'address':
+      return raw as Address as FieldValue;
+    default:
+      return raw as FieldValue;
+  }
+}
+
+/** `"sales"."order"` */
+export const tableName = (object: ModelObject): string => `${quote(object.plugin)}.${quote(object.key)}`;
+
+/** All field values of a row. */
+export function fieldsOf(object: ModelObject, row: Record<string, unknown>): Record<string, FieldValue> {
+  const fields: Record<string, FieldValue> = {};
+  for (const field of object.fields.values()) fields[field.name] = fromColumn(field, row[field.name]);
+  return fields;
+}
+
+/** The expression that search looks into; its trigram index is on the very same text. */
+export const searchExpression = (object: ModelObject, alias: string): string =>
+  `kith.fold_all(${object.search.map((name) => `${alias}.${quote(name)}`).join(', ')})`;

@@ -1,0 +1,206 @@
+/**
+ * Documents as they are stored: a head with a sequence, a snapshot, and the
+ * updates since. Reading, seeding, compacting; who may, is decided elsewhere.
+ */
+import { loadDoc, readField, serverUpdate, type ServerWrite } from '@kith/doc';
+import type { FieldValue, ModelField, ModelObject } from '@kith/sdk';
+import type pg from 'pg';
+import * as Y from 'yjs';
+import { quote, transaction, type Queryable } from '../database.ts';
+import { KithError, notFound } from '../errors.ts';
+import { columnType, fieldsOf, tableName, toLiteral, type SystemRow } from './columns.ts';
+import { docBit, fieldsIn, type Facet } from './facets.ts';
+
+/** A record's row together with a facet's document, as of one moment. */
+export interface Stored {
+  row: SystemRow;
+  fields: Record<string, FieldValue>;
+  document: StoredDocument | null;
+}
+export interface StoredDocument {
+  generation: number;
+  seq: number;
+  /** Snapshot and the updates after it, in order. */
+  parts: Uint8Array[];
+  /** How many updates follow the snapshot. */
+  tail: number;
+  /** The sequence whose large texts the columns show; null when they are up to date. */
+  shown: number | null;
+}
+
+interface StoredRow extends SystemRow {
+  [field: string]: unknown;
+}
+
+/**
+ * Reads a row and a facet's document in one statement, hence of one moment.
+ * @returns undefined when there is no such record, in the bin or not.
+ * @throws KithError 500 `document_gap` when the log is not contiguous: rather no document than a wrong one.
+ */
+export async function readStored(client: Queryable, object: ModelObject, id: string, facet: Facet): Promise<Stored | undefined> {
+  const { rows } = await client.query<StoredRow>({
+    name: `kith_stored_${object.name}`,
+    text: `select o.*, h.generation as "doc generation", h.seq as "doc seq", h.shown as "doc shown", s.upto as "doc upto", s.state as "doc state",
+        (select array_agg(l.upd order by l.seq) from kith.doc_log l where (l.record, l.facet) = (h.record, h.facet) and l.seq > s.upto) as "doc tail"
+      from (select ${columnList(object)} from ${tableName(object)} o where o.id = $1) o
+      left join kith.doc_head h on h.record = o.id and h.facet = $2
+      left join kith.doc_snapshot s on s.record = o.id and s.facet = $2`,
+    values: [id, facet.num],
+  });
+  const row = rows[0];
+  if (!row) return undefined;
+  return { row, fields: fieldsOf(object, row), document: documentOf(object, row, facet) };
+}
+
+const columnList = (object: ModelObject): string =>
+  ['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at', 'deleted_by', 'docs', ...object.fields.keys()]
+    .map((name) => `o.${quote(name)}`)
+    .join(', ');
+
+function documentOf(object: ModelObject, row: StoredRow, facet: Facet): StoredDocument | null {
+  const has = Math.floor(row.docs / docBit(facet)) % 2 === 1;
+  const seq = row['doc seq'] as number | null;
+  if (!has && seq === null) return null;
+  const tail = (row['doc tail'] as Buffer[] | null) ?? [];
+  const upto = row['doc upto'] as number | null;
+  if (!has || seq === null || upto === null || tail.length !== seq - upto) {
+    throw new KithError(500, 'document_gap', `The document of ${object.name} ${row.id} is not whole; restore it from a backup before it is edited.`);
+  }
+  return {
+    generation: row['doc generation'] as number,
+    seq,
+    parts: [row['doc state'] as Buffer, ...tail],
+    tail: tail.length,
+    shown: row['doc shown'] as number | null,
+  };
+}
+
+/** Numbers of an object's fields, under which the server writes into documents. */
+export type FieldNumbers = ReadonlyMap<string, number>;
+
+/**
+ * A record's document, made from its row if there is none yet. That happens
+ * once, under the record's lock, and is stored before anybody sees it.
+ */
+export async function openStored(pool: pg.Pool, object: ModelObject, numbers: FieldNumbers, id: string, facet: Facet): Promise<Stored & { document: StoredDocument }> {
+  const seen = await readStored(pool, object, id, facet);
+  if (seen?.document) return { ...seen, document: seen.document };
+  return transaction(pool, async (client) => {
+    const lock = await client.query(`select id from ${tableName(object)} where id = $1 and deleted_at is null for no key update`, [id]);
+    if (lock.rowCount === 0) throw notFound('record');
+    const stored = await readStored(client, object, id, facet);
+    if (!stored) throw notFound('record');
+    if (stored.document) return { ...stored, document: stored.document };
+    return { ...stored, ...(await seed(client, object, numbers, stored, facet)) };
+  });
+}
+
+async function seed(
+  client: pg.PoolClient,
+  object: ModelObject,
+  numbers: FieldNumbers,
+  stored: Stored,
+  facet: Facet,
+): Promise<{ document: StoredDocument; fields: Record<string, FieldValue> }> {
+  const doc = new Y.Doc();
+  const live = fieldsIn(object, facet);
+  const { rows } = await client.query<{ generation: number }>(
+    `insert into kith.doc_head (record, facet, object) values ($1, $2, $3) returning generation`,
+    [stored.row.id, facet.num, object.name],
+  );
+  const generation = rows[0]!.generation;
+  const writes: ServerWrite[] = live
+    .filter((field) => stored.fields[field.name] !== null)
+    .map((field) => ({ field, num: numbers.get(field.name)!, value: stored.fields[field.name]! }));
+  serverUpdate(doc, writes, generation);
+  const state = Buffer.from(Y.encodeStateAsUpdate(doc));
+  await client.query(`insert into kith.doc_snapshot (record, facet, upto, state) values ($1, $2, 0, $3)`, [stored.row.id, facet.num, state]);
+  // Markdown from outside may read back in another form: the column takes the document's, so that the two are the same from the start.
+  const fields = { ...stored.fields };
+  const moved: ModelField[] = [];
+  for (const field of live) {
+    if (field.merge !== 'rich') continue;
+    const shown = readField(doc, field) as string | null;
+    if (shown !== fields[field.name]) {
+      fields[field.name] = shown;
+      moved.push(field);
+    }
+  }
+  const sets = moved.map((field, i) => `, ${quote(field.name)} = $${i + 3}::${columnType(field)}`).join('');
+  await client.query(`update ${tableName(object)} set docs = docs | $2${sets} where id = $1`, [
+    stored.row.id,
+    docBit(facet),
+    ...moved.map((field) => toLiteral(field, fields[field.name]!)),
+  ]);
+  return { document: { generation, seq: 0, parts: [state], tail: 0, shown: null }, fields };
+}
+
+/** The updates of a document after a sequence, in order; null when they have been compacted away. */
+export async function readTail(client: Queryable, record: string, facet: Facet, after: number): Promise<{ generation: number; seq: number; updates: Uint8Array[] } | null> {
+  const { rows } = await client.query<{ generation: number; seq: number; updates: Buffer[] | null }>({
+    name: 'kith_tail',
+    text: `select h.generation, h.seq,
+        (select array_agg(l.upd order by l.seq) from kith.doc_log l where (l.record, l.facet) = (h.record, h.facet) and l.seq > $3) as updates
+      from kith.doc_head h where (h.record, h.facet) = ($1, $2)`,
+    values: [record, facet.num, after],
+  });
+  const row = rows[0];
+  if (!row) return null;
+  const updates = row.updates ?? [];
+  return updates.length === row.seq - after ? { generation: row.generation, seq: row.seq, updates } : null;
+}
+
+/**
+ * Folds the log into the snapshot. Replaces only an older snapshot and deletes
+ * exactly the rows that it read, or does nothing at all.
+ * @returns how many updates were folded in.
+ */
+export async function compact(pool: pg.Pool, record: string, facet: Facet): Promise<number> {
+  const { rows } = await pool.query<{ upto: number; state: Buffer; seqs: number[] | null; updates: Buffer[] | null }>(
+    `select s.upto, s.state,
+        (select array_agg(l.seq order by l.seq) from kith.doc_log l where (l.record, l.facet) = (s.record, s.facet)) as seqs,
+        (select array_agg(l.upd order by l.seq) from kith.doc_log l where (l.record, l.facet) = (s.record, s.facet)) as updates
+      from kith.doc_snapshot s where (s.record, s.facet) = ($1, $2)`,
+    [record, facet.num],
+  );
+  const row = rows[0];
+  if (!row?.seqs || !row.updates) return 0;
+  const seqs = row.seqs.map(Number);
+  if (seqs.some((seq, i) => seq !== row.upto + 1 + i)) {
+    throw new KithError(500, 'document_gap', `The document of record ${record} is not whole; restore it from a backup before it is edited.`);
+  }
+  const doc = loadDoc([row.state, ...row.updates]);
+  const upto = seqs.at(-1)!;
+  const state = Buffer.from(Y.encodeStateAsUpdate(doc));
+  doc.destroy();
+  return transaction(pool, async (client) => {
+    const replaced = await client.query(`update kith.doc_snapshot set state = $3, upto = $4 where (record, facet) = ($1, $2) and upto = $5`, [
+      record,
+      facet.num,
+      state,
+      upto,
+      row.upto,
+    ]);
+    if (replaced.rowCount === 0) return 0;
+    const deleted = await client.query(`delete from kith.doc_log where (record, facet) = ($1, $2) and seq > $3 and seq <= $4`, [record, facet.num, row.upto, upto]);
+    if (deleted.rowCount !== seqs.length) throw new Error(`compaction of ${record} read ${seqs.length} updates and found ${deleted.rowCount}`);
+    return seqs.length;
+  });
+}
+
+/**
+ * Claims client ids for a principal. The first who writes under an id owns it.
+ * @returns the ids that somebody else owns.
+ */
+export async function claimClients(client: Queryable, record: string, facet: Facet, generation: number, clients: readonly number[], principal: string): Promise<number[]> {
+  const { rows } = await client.query<{ client: number; principal: string }>({
+    name: 'kith_claim',
+    // The empty update makes the statement answer the owner even when somebody else claims the id at this very moment.
+    text: `insert into kith.doc_client as c (record, facet, generation, client, principal)
+      select $1, $2, $3, id, $5 from unnest($4::bigint[]) id order by id
+      on conflict (record, facet, generation, client) do update set principal = c.principal
+      returning client, principal`,
+    values: [record, facet.num, generation, clients, principal],
+  });
+  return rows.filter((row) => row.principal !== principal).map((row) => row.client);
+}

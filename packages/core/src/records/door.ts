@@ -1,0 +1,696 @@
+/**
+ * The one door: every record is read and changed here, whoever asks. A change
+ * checks the right, validates, and writes columns, document, ledger and outbox
+ * in one transaction; then everybody who is looking is told.
+ */
+import { readField, serverUpdate, loadDoc } from '@kith/doc';
+import {
+  isUuid,
+  sameValue,
+  type ActionCall,
+  type AnyServer,
+  type Context,
+  type AnyPlugin,
+  type FieldProblem,
+  type FieldValue,
+  type Model,
+  type ModelObject,
+  type Principal,
+  type Rec,
+  type RecordsDoor,
+} from '@kith/sdk';
+import { sql } from 'kysely';
+import type pg from 'pg';
+import { isRowless, ruleSql } from '../access/filter.ts';
+import { quote, transaction, type Db, type Queryable } from '../database.ts';
+import { conflict, forbidden, invalid, isDatabaseError, KithError, notFound } from '../errors.ts';
+import { newId } from '../ids.ts';
+import type { Log } from '../log.ts';
+import { SYSTEM } from '../principal.ts';
+import { foreignKeyName, sequenceName } from '../schema/migrate.ts';
+import type { Query } from '../query/query.ts';
+import { columnType, fieldsOf, tableName, toLiteral, type SystemRow } from './columns.ts';
+import { commit, type Cause, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './commit.ts';
+import { readStored, type FieldNumbers, type Stored } from './documents.ts';
+import { STAFF } from './facets.ts';
+import { applyGuard, checkInput, defaultsOf, guardsOf, missing, type Guards } from './prepare.ts';
+
+/** What a commit did, for those who are looking. */
+export interface Committed {
+  object: string;
+  record: string;
+  kind: 'created' | 'changed' | 'deleted' | 'restored';
+  /** New sequences of its documents, by facet number; empty when none moved. */
+  seqs: Record<string, number>;
+}
+
+export interface DoorOptions {
+  /** For the commit statement and document reads: plans are kept, values do not matter to them. */
+  writePool: pg.Pool;
+  db: Db;
+  model: Model;
+  servers: readonly AnyServer[];
+  query: Query;
+  numbers: ReadonlyMap<string, FieldNumbers>;
+  /** Called after each commit. */
+  told: (committed: Committed[]) => void;
+  log: Log;
+  clock: () => Date;
+}
+
+/** A request to change records: who, why. */
+export interface Actor {
+  principal: Principal;
+  cause: Cause;
+}
+
+/** Most records in one set-based statement, so that nobody waits long behind it. */
+export const BULK = 1000;
+const OPTIMISTIC_TRIES = 3;
+
+type Values = Record<string, FieldValue>;
+type Input = Readonly<Record<string, unknown>>;
+
+export class Records {
+  readonly #o: DoorOptions;
+  readonly guards: Guards;
+
+  constructor(options: DoorOptions) {
+    this.#o = options;
+    this.guards = guardsOf(options.servers);
+  }
+
+  /** An object by its full name. @throws 404 */
+  object(name: string): ModelObject {
+    const object = this.#o.model.objects.get(name);
+    if (!object) throw notFound('object');
+    return object;
+  }
+
+  /** One record, with all fields, as it stands or as it stood. */
+  async get(principal: Principal, object: ModelObject, id: string, asOf?: string): Promise<Rec> {
+    const stored = await this.#read(this.#o.writePool, principal, object, id);
+    if (stored.row.deleted_at !== null && asOf === undefined) throw notFound('record');
+    const rec = this.#rec(object, stored);
+    return asOf === undefined ? rec : { ...rec, fields: await this.stateAt(object, rec, asOf) };
+  }
+
+  /** Creates one record. */
+  async create(actor: Actor, object: ModelObject, input: Input): Promise<Rec> {
+    const [rec] = await this.createMany(actor, object, [input]);
+    return rec!;
+  }
+
+  /** Creates many, all or nothing, in chunks of {@link BULK}. Problems name the row they are in. */
+  async createMany(actor: Actor, object: ModelObject, inputs: readonly Input[]): Promise<Rec[]> {
+    const prepared = this.#prepareCreates(actor, object, inputs, inputs.length > 1 ? 'create' : undefined);
+    const committed: Committed[] = [];
+    const insert = async (client: Queryable): Promise<Rec[]> => {
+      const made: Rec[] = [];
+      for (let i = 0; i < prepared.length; i += BULK) made.push(...(await this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed)));
+      return made;
+    };
+    const single = prepared.length <= BULK && isRowless(object.access.create);
+    const made = await this.#explained(object, () => (single ? insert(this.#o.writePool) : transaction(this.#o.writePool, insert)));
+    this.#o.told(committed);
+    return made;
+  }
+
+  /**
+   * Writes the given fields. Retries while others write the same record.
+   * @param ifVersion The version that the caller saw; 412 when the record has moved on.
+   */
+  async patch(actor: Actor, object: ModelObject, id: string, input: Input, ifVersion?: number, trusted = actor.principal.kind === 'system'): Promise<Rec> {
+    for (let attempt = 1; ; attempt++) {
+      const last = attempt > OPTIMISTIC_TRIES;
+      const work = async (client: Queryable): Promise<{ rec: Rec; committed: Committed[] } | undefined> => {
+        const unit = await this.#patchUnit(client, actor, object, id, input, ifVersion, trusted);
+        if (!unit.changed) return { rec: unit.rec, committed: [] };
+        const taken = (await commit(client, [unit.changed], true)).get(id);
+        return taken && { rec: after(unit.rec, unit.changed, taken), committed: [told(unit.changed, taken)] };
+      };
+      const done = await this.#explained(object, () =>
+        last
+          ? transaction(this.#o.writePool, async (client) => {
+              await client.query(`select from ${tableName(object)} where id = $1 for no key update`, [id]);
+              return work(client);
+            })
+          : work(this.#o.writePool),
+      );
+      if (done) {
+        this.#o.told(done.committed);
+        return done.rec;
+      }
+      if (last) throw conflict('The record is being changed by somebody else; try again.');
+    }
+  }
+
+  /** Puts a record into the bin. */
+  async remove(actor: Actor, object: ModelObject, id: string, ifVersion?: number): Promise<void> {
+    await this.#move(actor, object, id, 'delete', ifVersion);
+  }
+
+  /** Takes a record out of the bin. */
+  async restore(actor: Actor, object: ModelObject, id: string): Promise<Rec> {
+    await this.#move(actor, object, id, 'restore');
+    return this.get(actor.principal, object, id);
+  }
+
+  /** Creates, changes and deletes, all or nothing; at most {@link BULK} in all. */
+  async batch(
+    actor: Actor,
+    object: ModelObject,
+    work: { create: readonly Input[]; update: readonly { id: string; fields: Input }[]; delete: readonly string[] },
+  ): Promise<{ created: Rec[]; updated: Rec[]; deleted: string[] }> {
+    const creates = this.#prepareCreates(actor, object, work.create, 'create');
+    const committed: Committed[] = [];
+    const result = await this.#explained(object, () =>
+      transaction(this.#o.writePool, async (client) => {
+        const ids = [...new Set([...work.update.map((one) => one.id), ...work.delete])].filter(isUuid).sort();
+        await client.query(`select from ${tableName(object)} where id = any($1) order by id for no key update`, [ids]);
+        const created = creates.length > 0 ? await this.#insert(client, actor, object, creates, committed) : [];
+        const problems: FieldProblem[] = [];
+        const changes: { rec: Rec; changed: Unit | null }[] = [];
+        const seen = new Set<string>();
+        for (const [i, one] of work.update.entries()) {
+          if (seen.has(one.id)) problems.push({ field: `update[${i}]`, code: 'invalid', message: 'names a record a second time' });
+          seen.add(one.id);
+          try {
+            changes.push(await this.#patchUnit(client, actor, object, one.id, one.fields, undefined, actor.principal.kind === 'system'));
+          } catch (error) {
+            if (!(error instanceof KithError)) throw error;
+            const inner = error.errors ?? [{ code: error.code, message: error.message }];
+            problems.push(...inner.map((each) => ({ ...each, field: `update[${i}]${each.field ? `.${each.field}` : ''}` })));
+          }
+        }
+        if (problems.length > 0) throw invalid(problems);
+        const units = changes.flatMap((one) => one.changed ?? []);
+        const taken = units.length > 0 ? await commit(client, units, true) : new Map<string, Taken>();
+        const updated = changes.map(({ rec, changed }) => {
+          if (!changed) return rec;
+          const one = taken.get(changed.id);
+          if (!one) throw conflict('A record of the batch is being changed by somebody else; try again.');
+          committed.push(told(changed, one));
+          return after(rec, changed, one);
+        });
+        for (const id of work.delete) committed.push(await this.#moveOn(client, actor, object, id, 'delete'));
+        return { created, updated, deleted: [...work.delete] };
+      }),
+    );
+    this.#o.told(committed);
+    return result;
+  }
+
+  /** Runs an action of a plugin on a record, in one transaction with everything that it changes. */
+  async act(actor: Actor, object: ModelObject, id: string, name: string, input: Input): Promise<Rec> {
+    const action = object.actions.get(name);
+    const server = this.#o.servers.find((one) => one.plugin.id === action?.plugin);
+    const handler = server?.actions?.[object.key]?.[name];
+    if (!action || !handler) throw notFound('action');
+    const values = checkAction(action.input ?? {}, input);
+    const committed: Committed[] = [];
+    const rec = await this.#explained(object, () =>
+      transaction(this.#o.writePool, async (client) => {
+        await client.query(`select from ${tableName(object)} where id = $1 for no key update`, [isUuid(id) ? id : null]);
+        const stored = await this.#read(client, actor.principal, object, id);
+        if (stored.row.deleted_at !== null) throw notFound('record');
+        await this.#require(client, actor.principal, object, stored, action.permission ?? object.access.update);
+        const call: ActionCall<Values, Values> = {
+          record: this.#rec(object, stored),
+          input: values,
+          refuse: (message, field) => {
+            throw new KithError(409, 'refused', message, { errors: [{ ...(field ? { field } : {}), code: 'refused', message }] });
+          },
+        };
+        const cause: Cause = { kind: 'action', id: newId() };
+        const within: Actor = { principal: actor.principal, cause };
+        const fields = (await handler(call, this.#context(client, within, committed))) ?? {};
+        const unit = await this.#unit(client, within, object, stored, fields, true);
+        if (!unit) return this.#rec(object, stored);
+        const taken = (await commit(client, [unit], true)).get(id);
+        if (!taken) throw conflict('The record is being changed by somebody else; try again.');
+        committed.push(told(unit, taken));
+        return after(this.#rec(object, stored), unit, taken);
+      }),
+    );
+    this.#o.told(committed);
+    return rec;
+  }
+
+  /**
+   * Runs `work` once per principal and key: the answer is kept with what it did, in one transaction,
+   * and given again to whoever repeats the request.
+   */
+  async once(
+    principal: Principal,
+    key: string,
+    requestHash: string,
+    work: (records: Transactional) => Promise<{ status: number; body: unknown }>,
+  ): Promise<{ status: number; body: unknown; repeated: boolean }> {
+    const committed: Committed[] = [];
+    const result = await transaction(this.#o.writePool, async (client) => {
+      const { rowCount } = await client.query(
+        `insert into kith.idempotency (principal, key, request_hash, status, body) values ($1, $2, $3, 0, '{}') on conflict do nothing`,
+        [principal.id, key, requestHash],
+      );
+      if (rowCount === 0) {
+        const { rows } = await client.query<{ request_hash: string; status: number; body: unknown }>(
+          'select request_hash, status, body from kith.idempotency where principal = $1 and key = $2',
+          [principal.id, key],
+        );
+        if (rows[0]?.request_hash !== requestHash) {
+          throw new KithError(422, 'idempotency_mismatch', 'This Idempotency-Key was used for another request; take a new one.');
+        }
+        return { status: rows[0].status, body: rows[0].body, repeated: true };
+      }
+      const done = await work({
+        create: async (actor, object, input) => {
+          const prepared = this.#prepareCreates(actor, object, [input], undefined);
+          return (await this.#explained(object, () => this.#insert(client, actor, object, prepared, committed)))[0]!;
+        },
+      });
+      await client.query('update kith.idempotency set status = $3, body = $4 where principal = $1 and key = $2', [
+        principal.id,
+        key,
+        done.status,
+        JSON.stringify(done.body),
+      ]);
+      return { ...done, repeated: false };
+    });
+    this.#o.told(committed);
+    return result;
+  }
+
+  /** The fields of a record as they stood at a time: today's with the later changes undone. */
+  async stateAt(object: ModelObject, rec: Rec, at: string): Promise<Values> {
+    if (rec.createdAt > at) throw notFound('record at that time');
+    const { rows } = await this.#o.writePool.query<{ changes: Changes }>(
+      `select changes from kith.ledger where record = $1 and at > $2 and kind = 'change' order by at desc, id desc`,
+      [rec.id, at],
+    );
+    const fields: Values = { ...rec.fields };
+    for (const { changes } of rows) {
+      for (const [name, change] of Object.entries(changes)) if (change && object.fields.has(name)) fields[name] = change[0];
+    }
+    return fields;
+  }
+
+  /** Puts fields back to what they were at a time: the named ones, or all that can be written. */
+  async revert(actor: Actor, object: ModelObject, id: string, at: string, names?: readonly string[]): Promise<Rec> {
+    const rec = await this.get(actor.principal, object, id);
+    const then = await this.stateAt(object, rec, at);
+    const input: Values = {};
+    for (const field of object.fields.values()) {
+      if (field.mode !== 'live' || (names && !names.includes(field.name))) continue;
+      if (!sameValue(then[field.name], rec.fields[field.name])) input[field.name] = then[field.name] ?? null;
+    }
+    return this.patch({ principal: actor.principal, cause: { kind: 'revert', id: newId() } }, object, id, input);
+  }
+
+  /** Whether a principal may do something with an object, before any row is looked at. */
+  async allowed(principal: Principal, object: ModelObject, id: string, what: 'read' | 'update' | 'delete'): Promise<boolean> {
+    if (!isUuid(id)) return false;
+    const rule = what === 'read' ? object.access.read : { and: [object.access.read, object.access[what]] };
+    const { rows } = await sql<{ ok: boolean }>`select ${ruleSql({ model: this.#o.model, principal }, object, 'o', rule)} as ok
+      from ${sql.id(object.plugin, object.key)} as o where o.id = ${id} and o.deleted_at is null`.execute(this.#o.db);
+    return rows[0]?.ok === true;
+  }
+
+  #prepareCreates(actor: Actor, object: ModelObject, inputs: readonly Input[], path: string | undefined): Values[] {
+    const { principal } = actor;
+    if (isRowless(object.access.create) && !this.#decides(principal, object)) throw forbidden();
+    const problems: FieldProblem[] = [];
+    const prepared = inputs.map((input, i) => {
+      const checked = checkInput(object, input, principal.kind === 'system');
+      const record: Values = { ...defaultsOf(object, checked.values, principal, this.#o.clock()), ...checked.values };
+      const guarded = applyGuard(this.guards, object, null, record);
+      const refused = new Set(checked.problems.map((one) => one.field));
+      const found = [...checked.problems, ...guarded.problems, ...missing(object, guarded.patch).filter((one) => !refused.has(one.field))];
+      problems.push(...(path === undefined ? found : found.map((one) => ({ ...one, field: `${path}[${i}]${one.field ? `.${one.field}` : ''}` }))));
+      return guarded.patch;
+    });
+    if (problems.length > 0) throw invalid(problems.slice(0, 100));
+    return prepared;
+  }
+
+  #decides(principal: Principal, object: ModelObject): boolean {
+    const rule = object.access.create;
+    return 'role' in rule ? rule.role.some((one) => principal.roles.includes(one)) || principal.kind === 'system' : !('nobody' in rule);
+  }
+
+  async #insert(client: Queryable, actor: Actor, object: ModelObject, rows: readonly Values[], committed: Committed[]): Promise<Rec[]> {
+    await this.#checkReferences(client, object, rows);
+    const fields = [...object.fields.values()].filter((field) => rows.some((row) => row[field.name] != null) || (field.spec.type === 'text' && field.spec.sequence));
+    const ids = rows.map(() => newId());
+    const columns = fields.map((field) => quote(field.name));
+    const selected = fields.map((field) => {
+      const value = `t.${quote(field.name)}::${columnType(field)}`;
+      if (field.spec.type !== 'text' || !field.spec.sequence) return value;
+      const prefix = (field.spec.sequence.prefix ?? '').replaceAll("'", "''");
+      return `coalesce(${value}, '${prefix}' || nextval('${sequenceName(object, field)}'))`;
+    });
+    const result = await client.query<SystemRow & Record<string, unknown>>({
+      text: `with ins as (
+          insert into ${tableName(object)} (${['id', 'created_by', 'updated_by', 'created_cause_kind', 'created_cause', ...columns].join(', ')})
+          select ${['t.id', '$2', '$2', '$3', '$4', ...selected].join(', ')}
+          from unnest($5::uuid[]${fields.map((_, i) => `, $${i + 7}::text[]`).join('')}) as t (${['id', ...columns].join(', ')})
+          returning *),
+        ob as (
+          insert into kith.outbox (object, record, kind, author, version, changes)
+          select $1, e.id, 'created', $2, 1, e.changes from unnest($5::uuid[], $6::jsonb[]) as e (id, changes) where e.id in (select id from ins))
+        select * from ins`,
+      values: [
+        object.name,
+        actor.principal.id,
+        actor.cause.kind,
+        actor.cause.id,
+        ids,
+        rows.map((row) => JSON.stringify(creationEvent(object, row))),
+        ...fields.map((field) => rows.map((row) => toLiteral(field, row[field.name] ?? null))),
+      ],
+    });
+    const byId = new Map(result.rows.map((row) => [row.id, row]));
+    if (!isRowless(object.access.create)) await this.#requireCreated(client, actor.principal, object, ids);
+    for (const id of ids) committed.push({ object: object.name, record: id, kind: 'created', seqs: {} });
+    return ids.map((id) => {
+      const row = byId.get(id)!;
+      return this.#rec(object, { row, fields: fieldsOf(object, row), document: null });
+    });
+  }
+
+  /** A rule on the new row's own values is decided by SQL on the row itself; the transaction is taken back if it fails. */
+  async #requireCreated(client: Queryable, principal: Principal, object: ModelObject, ids: readonly string[]): Promise<void> {
+    const compiled = sql`select count(*) as n from ${sql.id(object.plugin, object.key)} as o
+      where o.id = any(${[...ids]}::uuid[]) and ${ruleSql({ model: this.#o.model, principal }, object, 'o', object.access.create)}`.compile(this.#o.db);
+    const { rows } = await client.query<{ n: number }>({ text: compiled.sql, values: [...compiled.parameters] });
+    if (rows[0]?.n !== ids.length) throw forbidden();
+  }
+
+  /** Sets of references and references to any object have no constraint; their targets are looked up. */
+  async #checkReferences(client: Queryable, object: ModelObject, rows: readonly Values[]): Promise<void> {
+    const wanted = new Map<string, Map<string, string>>();
+    const want = (target: string, id: string, field: string): void => {
+      const ids = wanted.get(target) ?? new Map<string, string>();
+      ids.set(id, field);
+      wanted.set(target, ids);
+    };
+    for (const row of rows) {
+      for (const [name, value] of Object.entries(row)) {
+        const spec = object.fields.get(name)?.spec;
+        if (value === null || !spec) continue;
+        if (spec.type === 'refs') for (const id of value as string[]) want(spec.to, id, name);
+        if (spec.type === 'anyRef') want((value as { object: string }).object, (value as { id: string }).id, name);
+      }
+    }
+    const problems: FieldProblem[] = [];
+    for (const [target, ids] of wanted) {
+      const to = this.#o.model.objects.get(target);
+      const found = new Set<string>();
+      if (to) {
+        const { rows: have } = await client.query<{ id: string }>({ text: `select id from ${tableName(to)} where id = any($1)`, values: [[...ids.keys()]] });
+        for (const one of have) found.add(one.id);
+      }
+      for (const [id, field] of ids) if (!found.has(id)) problems.push({ field, code: 'unknown_reference', message: 'refers to a record that does not exist' });
+    }
+    if (problems.length > 0) throw invalid(problems.slice(0, 100));
+  }
+
+  async #patchUnit(
+    client: Queryable,
+    actor: Actor,
+    object: ModelObject,
+    id: string,
+    input: Input,
+    ifVersion: number | undefined,
+    trusted: boolean,
+  ): Promise<{ rec: Rec; changed: Unit | null }> {
+    const stored = await this.#read(client, actor.principal, object, id);
+    if (stored.row.deleted_at !== null) throw notFound('record');
+    await this.#require(client, actor.principal, object, stored, object.access.update);
+    if (ifVersion !== undefined && stored.row.version !== ifVersion) {
+      throw new KithError(412, 'version_mismatch', `The record is at version ${stored.row.version}, not ${ifVersion}; read it again and repeat the change.`);
+    }
+    const unit = await this.#unit(client, actor, object, stored, input, trusted);
+    if (unit && ifVersion !== undefined) unit.version = ifVersion;
+    return { rec: this.#rec(object, stored), changed: unit };
+  }
+
+  /** A change of a stored record as a unit to commit; null when it changes nothing. */
+  async #unit(client: Queryable, actor: Actor, object: ModelObject, stored: Stored, input: Input, trusted: boolean): Promise<Unit | null> {
+    const checked = checkInput(object, input, trusted);
+    const changed: Values = {};
+    for (const [name, value] of Object.entries(checked.values)) if (!sameValue(value, stored.fields[name])) changed[name] = value;
+    const guarded = applyGuard(this.guards, object, stored.fields, changed);
+    const problems = [...checked.problems, ...guarded.problems];
+    if (problems.length > 0) throw invalid(problems);
+    await this.#checkReferences(client, object, [guarded.patch]);
+    const patch = guarded.patch;
+    const live = Object.keys(patch).filter((name) => object.fields.get(name)!.merge !== 'none');
+    const documents: DocumentWrite[] = [];
+    if (live.length > 0 && stored.document) {
+      const doc = loadDoc(stored.document.parts);
+      const numbers = this.#o.numbers.get(object.name)!;
+      const update = serverUpdate(
+        doc,
+        live.map((name) => ({ field: object.fields.get(name)!, num: numbers.get(name)!, value: patch[name]! })),
+        stored.document.generation,
+      );
+      for (const name of live) {
+        const field = object.fields.get(name)!;
+        if (field.merge === 'rich') patch[name] = readField(doc, field) as string | null;
+      }
+      // Columns that lag behind their document are caught up by this very write.
+      if (stored.document.shown !== null) {
+        for (const field of object.fields.values()) if (field.merge === 'text' || field.merge === 'rich') patch[field.name] = readField(doc, field) as string | null;
+      }
+      doc.destroy();
+      if (update) {
+        documents.push({
+          facet: STAFF.num,
+          generation: stored.document.generation,
+          seq: stored.document.seq,
+          update,
+          ...(stored.document.shown === null ? {} : { largeText: 'caught-up' as const }),
+        });
+      }
+    }
+    const names = Object.keys(patch).filter((name) => !sameValue(patch[name], stored.fields[name]));
+    if (names.length === 0 && documents.length === 0) return null;
+    const changes: Changes = {};
+    const event: Changes = {};
+    for (const name of names) {
+      const field = object.fields.get(name)!;
+      const pair: [FieldValue, FieldValue] = [stored.fields[name] ?? null, patch[name]!];
+      if (field.mode !== 'derived' || field.spec.tracked) changes[name] = pair;
+      event[name] = field.merge === 'text' || field.merge === 'rich' ? null : pair;
+    }
+    const ledger: LedgerWrite[] = Object.keys(changes).length > 0 ? [{ author: actor.principal.id, cause: actor.cause, changes }] : [];
+    const ruled = !isRowless(object.access.update) || !isRowless(object.access.read);
+    return {
+      object,
+      id: stored.row.id,
+      author: actor.principal.id,
+      patch: Object.fromEntries(names.map((name) => [name, patch[name]!])),
+      // What was decided on the row holds only while the row is that one.
+      ...(documents.length === 0 || ruled || this.guards.has(object.name) ? { version: stored.row.version } : {}),
+      undocumented: live.length > 0 && !stored.document,
+      documents,
+      ledger,
+      event: names.length > 0 ? event : null,
+    };
+  }
+
+  async #move(actor: Actor, object: ModelObject, id: string, kind: 'delete' | 'restore', ifVersion?: number): Promise<void> {
+    const committed = await this.#explained(object, () => transaction(this.#o.writePool, (client) => this.#moveOn(client, actor, object, id, kind, ifVersion)));
+    this.#o.told([committed]);
+  }
+
+  async #moveOn(client: Queryable, actor: Actor, object: ModelObject, id: string, kind: 'delete' | 'restore', ifVersion?: number): Promise<Committed> {
+    if (!isUuid(id)) throw notFound('record');
+    await client.query({ text: `select from ${tableName(object)} where id = $1 for no key update`, values: [id] });
+    const stored = await this.#read(client, actor.principal, object, id);
+    if ((stored.row.deleted_at === null) !== (kind === 'delete')) throw notFound(kind === 'delete' ? 'record' : 'record in the bin');
+    await this.#require(client, actor.principal, object, stored, object.access.delete);
+    if (ifVersion !== undefined && stored.row.version !== ifVersion) {
+      throw new KithError(412, 'version_mismatch', `The record is at version ${stored.row.version}, not ${ifVersion}; read it again and repeat the change.`);
+    }
+    await client.query({
+      text: `with up as (
+          update ${tableName(object)} set deleted_at = ${kind === 'delete' ? 'clock_timestamp()' : 'null'}, deleted_by = $2, version = version + 1,
+            updated_at = clock_timestamp(), updated_by = $3
+          where id = $1 returning id, version),
+        le as (
+          insert into kith.ledger (id, object, record, author, kind, cause_kind, cause, changes)
+          select $4, $5, id, $3, $6, $7, $8, '{}' from up)
+        insert into kith.outbox (object, record, kind, author, version, changes)
+        select $5, id, $9, $3, version, $10 from up`,
+      values: [
+        id,
+        kind === 'delete' ? actor.principal.id : null,
+        actor.principal.id,
+        newId(),
+        object.name,
+        kind,
+        actor.cause.kind,
+        actor.cause.id,
+        `${kind}d`,
+        JSON.stringify(creationEvent(object, stored.fields)),
+      ],
+    });
+    return { object: object.name, record: id, kind: `${kind}d`, seqs: {} };
+  }
+
+  async #read(client: Queryable, principal: Principal, object: ModelObject, id: string): Promise<Stored> {
+    const stored = isUuid(id) ? await readStored(client, object, id, STAFF) : undefined;
+    if (!stored || !(await this.#passes(client, principal, object, stored, object.access.read))) throw notFound('record');
+    return stored;
+  }
+
+  async #require(client: Queryable, principal: Principal, object: ModelObject, stored: Stored, rule: ModelObject['access']['read']): Promise<void> {
+    if (!(await this.#passes(client, principal, object, stored, rule))) throw forbidden();
+  }
+
+  async #passes(client: Queryable, principal: Principal, object: ModelObject, stored: Stored, rule: ModelObject['access']['read']): Promise<boolean> {
+    if ('everyone' in rule) return true;
+    if ('role' in rule) return principal.kind === 'system' || rule.role.some((one) => principal.roles.includes(one));
+    const compiled = sql`select ${ruleSql({ model: this.#o.model, principal }, object, 'o', rule)} as ok
+      from ${sql.id(object.plugin, object.key)} as o where o.id = ${stored.row.id}`.compile(this.#o.db);
+    const { rows } = await client.query<{ ok: boolean | null }>({ text: compiled.sql, values: [...compiled.parameters] });
+    return rows[0]?.ok === true;
+  }
+
+  #rec(object: ModelObject, stored: Stored): Rec {
+    const { row, fields } = stored;
+    return {
+      id: row.id,
+      object: object.name,
+      version: row.version,
+      createdAt: row.created_at,
+      createdBy: row.created_by,
+      updatedAt: row.updated_at,
+      updatedBy: row.updated_by,
+      fields,
+    };
+  }
+
+  /** Turns what Postgres refuses about a value into a problem of the field it is in. */
+  async #explained<T>(object: ModelObject, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw explain(this.#o.model, object, error);
+    }
+  }
+
+  /** The context of a handler, on the transaction that it runs in. */
+  #context(client: pg.PoolClient, actor: Actor, committed: Committed[]): Context<AnyPlugin> {
+    const door: RecordsDoor<Record<string, { fields: Record<string, never> }>> = {
+      get: async (name, id) => {
+        const object = this.object(name);
+        return this.#rec(object, await this.#read(client, actor.principal, object, id)) as never;
+      },
+      query: async (name, options) => (await this.#o.query.list(actor.principal, this.object(name), options ?? {})) as never,
+      create: async (name, fields) => {
+        const object = this.object(name);
+        const prepared = this.#prepareCreates(actor, object, [fields], undefined);
+        return (await this.#explained(object, () => this.#insert(client, actor, object, prepared, committed)))[0] as never;
+      },
+      createMany: async (name, rows) => {
+        const object = this.object(name);
+        const prepared = this.#prepareCreates(actor, object, rows, 'create');
+        const ids: string[] = [];
+        for (let i = 0; i < prepared.length; i += BULK) {
+          const made = await this.#explained(object, () => this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed));
+          ids.push(...made.map((one) => one.id));
+        }
+        return ids;
+      },
+      patch: async (name, id, fields) => {
+        const object = this.object(name);
+        await client.query(`select from ${tableName(object)} where id = $1 for no key update`, [isUuid(id) ? id : null]);
+        const { rec, changed } = await this.#patchUnit(client, actor, object, id, fields, undefined, actor.principal.kind === 'system');
+        if (!changed) return rec as never;
+        const taken = (await this.#explained(object, () => commit(client, [changed], true))).get(id);
+        if (!taken) throw conflict('The record is being changed by somebody else; try again.');
+        committed.push(told(changed, taken));
+        return after(rec, changed, taken) as never;
+      },
+      remove: async (name, id) => {
+        committed.push(await this.#moveOn(client, actor, this.object(name), id, 'delete'));
+      },
+    };
+    return {
+      actor: actor.principal,
+      records: door as Context<AnyPlugin>['records'],
+      clock: this.#o.clock,
+      log: (level, message, data) => this.#o.log(level, message, data),
+    };
+  }
+
+  /** Runs `work` as the system with a handler's context, in one transaction: demo data. */
+  async asSystem(cause: Cause, work: (ctx: Context<AnyPlugin>) => Promise<void>): Promise<void> {
+    const committed: Committed[] = [];
+    await transaction(this.#o.writePool, async (client) => {
+      await client.query('set local statement_timeout = 0');
+      await work(this.#context(client, { principal: SYSTEM, cause }, committed));
+    });
+    this.#o.told(committed);
+  }
+}
+
+/** What may be done inside {@link Records.once}. */
+export interface Transactional {
+  create: (actor: Actor, object: ModelObject, input: Input) => Promise<Rec>;
+}
+
+function checkAction(fields: NonNullable<ModelObject['actions'] extends Map<string, infer A> ? (A extends { input?: infer I } ? I : never) : never>, input: Input): Values {
+  const shape = {
+    name: 'the action',
+    fields: new Map(Object.entries(fields).map(([name, spec]) => [name, { name, key: name, plugin: '', type: spec.type, spec, mode: 'live', merge: 'register', optionPlugins: {} }])),
+  } as unknown as ModelObject;
+  const { values, problems } = checkInput(shape, input, true);
+  const refused = new Set(problems.map((one) => one.field));
+  problems.push(...missing(shape, values).filter((one) => !refused.has(one.field)));
+  if (problems.length > 0) throw invalid(problems);
+  for (const name of Object.keys(fields)) values[name] ??= null;
+  return values;
+}
+
+/** A record after a commit, without reading it again. */
+const after = (rec: Rec, unit: Unit, taken: Taken): Rec => ({
+  ...rec,
+  version: taken.version ?? rec.version,
+  updatedAt: taken.updatedAt ?? rec.updatedAt,
+  updatedBy: taken.version === null ? rec.updatedBy : unit.author,
+  fields: { ...rec.fields, ...unit.patch },
+});
+
+const told = (unit: Unit, taken: Taken): Committed => ({ object: unit.object.name, record: unit.id, kind: 'changed', seqs: taken.seqs });
+
+/** All that subscriptions may look at: every value but the long texts. */
+function creationEvent(object: ModelObject, row: Values): Changes {
+  const changes: Changes = {};
+  for (const [name, value] of Object.entries(row)) {
+    const type = object.fields.get(name)?.type;
+    if (value !== null && type !== 'longText' && type !== 'richText') changes[name] = [null, value];
+  }
+  return changes;
+}
+
+/** A refusal of Postgres in words: which field, and what is wrong with it. Anything else comes back as it is. */
+export function explain(model: Model, object: ModelObject, error: unknown): unknown {
+  if (!isDatabaseError(error, '22', '23')) return error;
+  const owner = [...model.objects.values()].find((one) => one.plugin === error.schema && one.key === error.table) ?? object;
+  if (error.code === '23503') {
+    const field = [...owner.fields.values()].find((one) => foreignKeyName(one) === error.constraint);
+    if (field) return invalid([{ field: field.name, code: 'unknown_reference', message: 'refers to a record that does not exist' }]);
+  }
+  if (error.code === '23505') {
+    const columns = owner.unique.find((names) => error.constraint?.startsWith(`${owner.key}_${names.join('_')}`));
+    const field = columns?.[0];
+    return new KithError(409, 'not_unique', `There is a record with this ${columns?.join(' and ') ?? 'key'} already.`, {
+      errors: [{ ...(field ? { field } : {}), code: 'not_unique', message: 'is taken already' }],
+    });
+  }
+  return invalid([{ code: 'invalid', message: 'A value does not fit its field.' }]);
+}

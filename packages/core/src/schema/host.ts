@@ -1,0 +1,149 @@
+/**
+ * The host's own tables, in schema `kith`: documents, ledger, outbox, people.
+ * The statements run once each, in order; the list only grows.
+ */
+import type { FieldValue } from '@kith/sdk';
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+
+type Time = ColumnType<string, string | Date | undefined, string | Date>;
+
+export interface HostTables {
+  'kith.migration': { plugin: string; name: string; applied_at: Time };
+  'kith.field': { object: string; name: string; num: number; facet: number };
+  'kith.user': {
+    id: string;
+    email: string;
+    name: string;
+    role: string;
+    active: Generated<boolean>;
+    password_hash: string | null;
+    language: string | null;
+    time_zone: string | null;
+    theme: Generated<string>;
+    color: Generated<number>;
+    created_at: Time;
+  };
+  'kith.session': { id: string; user_id: string; expires_at: Time; created_at: Time };
+  'kith.api_key': {
+    id: string;
+    name: string;
+    role: string;
+    hash: string;
+    created_at: Time;
+    revoked_at: Time | null;
+  };
+  'kith.invitation': {
+    id: string;
+    token_hash: string;
+    email: string;
+    name: string;
+    role: string;
+    created_by: string;
+    created_at: Time;
+    expires_at: Time;
+    used_at: Time | null;
+  };
+  'kith.setting': { name: string; value: JSONColumnType<Record<string, FieldValue>> };
+  'kith.view': {
+    id: string;
+    object: string;
+    name: string;
+    owner: string;
+    shared: boolean;
+    definition: JSONColumnType<Record<string, unknown>>;
+    created_at: Time;
+  };
+}
+
+export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[] = [
+  {
+    name: '0001-begin',
+    up: [
+      `create extension if not exists pg_trgm`,
+      `create extension if not exists unaccent`,
+      `create extension if not exists btree_gin`,
+      // An amount never stands without its currency; as one column it cannot be half-written.
+      `create type kith.money as (amount numeric, currency text)`,
+      // unaccent() is only stable, since its dictionary may change; an index needs an immutable function.
+      `create function kith.fold(value text) returns text language sql immutable parallel safe strict
+         return lower(public.unaccent('public.unaccent'::regdictionary, value))`,
+      `create function kith.fold_all(variadic parts text[]) returns text language sql immutable parallel safe
+         return kith.fold(array_to_string(parts, ' '))`,
+
+      `create table kith.field (
+         object text not null, name text not null, num smallint not null, facet smallint not null default 0,
+         primary key (object, name), unique (object, num))`,
+
+      `create table kith."user" (
+         id uuid primary key, email text not null, name text not null, role text not null,
+         active boolean not null default true, password_hash text,
+         language text, time_zone text, theme text not null default 'system', color smallint not null default 0,
+         created_at timestamptz not null default now())`,
+      `create unique index user_email on kith."user" (lower(email))`,
+      `create table kith.session (
+         id text primary key, user_id uuid not null references kith."user" on delete cascade,
+         expires_at timestamptz not null, created_at timestamptz not null default now())`,
+      `create index session_user on kith.session (user_id)`,
+      `create table kith.api_key (
+         id uuid primary key, name text not null, role text not null, hash text not null unique,
+         created_at timestamptz not null default now(), revoked_at timestamptz)`,
+      `create table kith.invitation (
+         id uuid primary key, token_hash text not null unique, email text not null, name text not null, role text not null,
+         created_by uuid not null, created_at timestamptz not null default now(),
+         expires_at timestamptz not null, used_at timestamptz)`,
+      `create table kith.setting (name text primary key, value jsonb not null)`,
+      `create table kith.view (
+         id uuid primary key, object text not null, name text not null, owner uuid not null,
+         shared boolean not null default false, definition jsonb not null, created_at timestamptz not null default now())`,
+      `create index view_object on kith.view (object)`,
+
+      // Documents. A head exists if and only if the row's docs bit is set.
+      `create table kith.doc_head (
+         record uuid not null, facet smallint not null, object text not null,
+         generation integer not null default 0, seq bigint not null default 0,
+         -- The sequence whose large texts the columns show, while they lag behind; null when they are up to date.
+         shown bigint,
+         primary key (record, facet)) with (fillfactor = 50)`,
+      `create index doc_head_shown on kith.doc_head (object) where shown is not null`,
+      `create table kith.doc_log (
+         record uuid not null, facet smallint not null, seq bigint not null,
+         flush uuid not null, upd bytea not null,
+         primary key (record, facet, seq))`,
+      `create index doc_log_flush on kith.doc_log (flush)`,
+      `create table kith.doc_snapshot (
+         record uuid not null, facet smallint not null, upto bigint not null, state bytea not null,
+         primary key (record, facet))`,
+      `create table kith.doc_client (
+         record uuid not null, facet smallint not null, generation integer not null, client bigint not null,
+         principal uuid not null,
+         primary key (record, facet, generation, client))`,
+
+      `create table kith.ledger (
+         id uuid not null, at timestamptz not null default clock_timestamp(),
+         object text not null, record uuid not null, author uuid not null,
+         kind text not null, cause_kind text not null, cause uuid, changes jsonb not null,
+         primary key (id, at)) partition by range (at)`,
+      `create table kith.ledger_default partition of kith.ledger default`,
+      `create index ledger_record on kith.ledger (record, at desc, id desc)`,
+      `create index ledger_cause on kith.ledger (cause) where cause is not null`,
+
+      `create table kith.outbox (
+         id bigint generated always as identity primary key,
+         object text not null, record uuid not null, kind text not null, author uuid not null,
+         version bigint not null, changes jsonb not null, at timestamptz not null default clock_timestamp())`,
+      `create table kith.event_log (
+         position bigint primary key,
+         object text not null, record uuid not null, kind text not null, author uuid not null,
+         version bigint not null, changes jsonb not null, at timestamptz not null)`,
+      `create index event_log_at on kith.event_log (at)`,
+
+      `create table kith.idempotency (
+         principal uuid not null, key text not null, request_hash text not null,
+         status integer not null, body jsonb not null, created_at timestamptz not null default now(),
+         primary key (principal, key))`,
+      `create table kith.ticket (
+         hash text primary key, principal uuid not null, record uuid not null, object text not null, facet text not null,
+         expires_at timestamptz not null)`,
+    ],
+  },
+];

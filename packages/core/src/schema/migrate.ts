@@ -1,0 +1,265 @@
+/**
+ * Brings the database to what the declarations say: the host's tables, each
+ * plugin's numbered migrations, and the additive DDL derived from the model.
+ * Never drops anything; a plugin that left keeps its schema.
+ */
+import type { AnyServer, Model, ModelField, ModelObject } from '@kith/sdk';
+import { FIELD_NUMBERS } from '@kith/doc';
+import type pg from 'pg';
+import { quote } from '../database.ts';
+import { BootError, isDatabaseError } from '../errors.ts';
+import { columnType, searchExpression, tableName } from '../records/columns.ts';
+import { HOST_MIGRATIONS } from './host.ts';
+
+/** Key of the advisory lock that lets one process migrate at a time. */
+const MIGRATION_LOCK = 7_001;
+const LOCK_RETRIES = 50;
+
+/** Applies whatever is missing, and answers what it did. Safe to run from several processes at once. */
+export async function migrate(pool: pg.Pool, model: Model, servers: readonly AnyServer[]): Promise<string[]> {
+  const client = await pool.connect();
+  const applied: string[] = [];
+  try {
+    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await client.query('set lock_timeout = 200');
+    await client.query('set statement_timeout = 0');
+    await client.query('create schema if not exists kith');
+    await client.query(`create table if not exists kith.migration (
+      plugin text not null, name text not null, applied_at timestamptz not null default now(), primary key (plugin, name))`);
+    applied.push(...(await runLedger(client, 'kith', HOST_MIGRATIONS)));
+    for (const plugin of model.plugins.values()) {
+      if ([...model.objects.values()].some((object) => object.plugin === plugin.id)) {
+        await client.query(`create schema if not exists ${quote(plugin.id)}`);
+      }
+    }
+    for (const object of model.objects.values()) applied.push(...(await additive(client, object)));
+    for (const object of model.objects.values()) applied.push(...(await foreignKeys(client, object)));
+    await numberFields(client, model);
+    for (const server of servers) {
+      if (model.plugins.has(server.plugin.id)) applied.push(...(await runLedger(client, server.plugin.id, server.migrations ?? [])));
+    }
+    await ledgerPartitions(client);
+    return applied;
+  } finally {
+    // The lock goes with the connection, whatever state it is in.
+    client.release(true);
+  }
+}
+
+/** What a boot without the right to migrate needs to know: is anything missing? */
+export async function pendingMigrations(pool: pg.Pool, model: Model, servers: readonly AnyServer[]): Promise<string[]> {
+  const missing: string[] = [];
+  let done = new Set<string>();
+  try {
+    const { rows } = await pool.query<{ key: string }>(`select plugin || '/' || name as key from kith.migration`);
+    done = new Set(rows.map((row) => row.key));
+  } catch (error) {
+    if (!isDatabaseError(error, '42P01', '3F000')) throw error;
+  }
+  const known = [{ id: 'kith', list: HOST_MIGRATIONS }, ...servers.map((one) => ({ id: one.plugin.id, list: one.migrations ?? [] }))];
+  for (const { id, list } of known) for (const one of list) if (!done.has(`${id}/${one.name}`)) missing.push(`${id}/${one.name}`);
+  const { rows: columns } = await pool.query<{ key: string }>(
+    `select table_schema || '.' || table_name || '.' || column_name as key from information_schema.columns where table_schema = any($1)`,
+    [[...model.plugins.keys()]],
+  );
+  const have = new Set(columns.map((row) => row.key));
+  for (const object of model.objects.values()) {
+    for (const field of object.fields.values()) if (!have.has(`${object.name}.${field.name}`)) missing.push(`${object.name}.${field.name}`);
+  }
+  return missing;
+}
+
+async function runLedger(client: pg.PoolClient, plugin: string, list: readonly { name: string; up: readonly string[] }[]): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>('select name from kith.migration where plugin = $1', [plugin]);
+  const done = new Set(rows.map((row) => row.name));
+  const applied: string[] = [];
+  for (const one of list) {
+    if (done.has(one.name)) continue;
+    await retrying(client, `${plugin}/${one.name}`, async () => {
+      await client.query('begin');
+      for (const statement of one.up) await client.query(statement);
+      await client.query('insert into kith.migration (plugin, name) values ($1, $2)', [plugin, one.name]);
+      await client.query('commit');
+    });
+    applied.push(`${plugin}/${one.name}`);
+  }
+  return applied;
+}
+
+/** DDL waits 200 ms for its lock and tries again: whoever queues behind it would otherwise wait as long. */
+async function retrying(client: pg.PoolClient, what: string, work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      await client.query('rollback').catch(() => undefined);
+      if (isDatabaseError(error, '55P03') && attempt < LOCK_RETRIES) {
+        await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200));
+        continue;
+      }
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new BootError(`Migration ${what} failed and was taken back: ${reason}`);
+    }
+  }
+}
+
+const SYSTEM_DDL = `
+  id uuid primary key,
+  version bigint not null default 1,
+  created_at timestamptz not null default now(),
+  created_by uuid not null,
+  created_cause_kind text not null default 'api',
+  created_cause uuid,
+  updated_at timestamptz not null default now(),
+  updated_by uuid not null,
+  deleted_at timestamptz,
+  deleted_by uuid,
+  docs bigint not null default 0`;
+
+async function additive(client: pg.PoolClient, object: ModelObject): Promise<string[]> {
+  const applied: string[] = [];
+  const run = async (what: string, statement: string): Promise<void> => {
+    await retrying(client, what, async () => {
+      await client.query(statement);
+    });
+    applied.push(what);
+  };
+  const name = tableName(object);
+  const { rows: columns } = await client.query<{ column_name: string }>(
+    'select column_name from information_schema.columns where table_schema = $1 and table_name = $2',
+    [object.plugin, object.key],
+  );
+  const have = new Set(columns.map((row) => row.column_name));
+  if (have.size === 0) {
+    await run(
+      `create ${object.name}`,
+      `create table ${name} (${SYSTEM_DDL}${[...object.fields.values()].map((field) => `,\n  ${columnDdl(field)}`).join('')})`,
+    );
+  } else {
+    const missing = [...object.fields.values()].filter((field) => !have.has(field.name));
+    if (missing.length > 0) {
+      await run(
+        `add ${object.name}: ${missing.map((field) => field.name).join(', ')}`,
+        `alter table ${name} ${missing.map((field) => `add column ${columnDdl(field)}`).join(', ')}`,
+      );
+    }
+  }
+  for (const field of object.fields.values()) {
+    if (field.spec.type === 'text' && field.spec.sequence) {
+      const sequence = sequenceName(object, field);
+      const { rowCount } = await client.query('select 1 from pg_class where oid = to_regclass($1)', [sequence]);
+      if (!rowCount) await run(`sequence ${object.name}.${field.name}`, `create sequence ${sequence} start ${field.spec.sequence.start}`);
+    }
+  }
+  const { rows: indexes } = await client.query<{ name: string; valid: boolean }>(
+    `select c.relname as name, i.indisvalid as valid from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = $1::regclass`,
+    [name],
+  );
+  const valid = new Map(indexes.map((row) => [row.name, row.valid]));
+  const empty = (await client.query(`select from ${name} limit 1`)).rowCount === 0;
+  for (const [index, definition] of indexesOf(object)) {
+    if (valid.get(index) === true) continue;
+    // A build that was killed leaves an invalid index behind: it costs writes and serves no read.
+    if (valid.get(index) === false) await run(`drop invalid index ${index}`, `drop index concurrently ${quote(object.plugin)}.${quote(index)}`);
+    const [create, rest] = definition;
+    // Concurrently, so that nobody waits while a large table is read; on an empty one the plain form is quicker.
+    await run(`index ${index}`, `${create} ${empty ? '' : 'concurrently '}${quote(index)} on ${name} ${rest}`);
+  }
+  return applied;
+}
+
+const columnDdl = (field: ModelField): string => `${quote(field.name)} ${columnType(field)}`;
+
+/** Full quoted name of the sequence that numbers a field. */
+export const sequenceName = (object: ModelObject, field: ModelField): string => `${quote(object.plugin)}.${quote(`${object.key}_${field.name}_seq`)}`;
+
+/** Index names are at most 63 bytes in Postgres; longer ones would be cut and collide. */
+const short = (name: string): string => (name.length <= 60 ? name : `${name.slice(0, 48)}_${hash(name)}`);
+function hash(text: string): string {
+  let value = 2166136261;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 16777619) >>> 0;
+  return value.toString(36);
+}
+
+/** The indexes of an object: `[create …, (columns) …]` by name. */
+function indexesOf(object: ModelObject): Map<string, [string, string]> {
+  const indexes = new Map<string, [string, string]>();
+  const live = 'where deleted_at is null';
+  indexes.set(short(`${object.key}_updated`), ['create index', `(updated_at desc, id) ${live}`]);
+  indexes.set(short(`${object.key}_live`), ['create index', `(id) ${live}`]);
+  indexes.set(short(`${object.key}_bin`), ['create index', `(deleted_at desc, id) where deleted_at is not null`]);
+  for (const field of object.fields.values()) {
+    if (!field.spec.indexed && field.type !== 'ref') continue;
+    const column = quote(field.name);
+    const name = short(`${object.key}_${field.name}`);
+    if (field.type === 'multiSelect' || field.type === 'refs') indexes.set(name, ['create index', `using gin (${column}) ${live}`]);
+    else if (field.type === 'money') indexes.set(name, ['create index', `((${column}).amount, id) ${live}`]);
+    else indexes.set(name, ['create index', `(${column}, id) ${live}`]);
+  }
+  for (const columns of object.unique) {
+    indexes.set(short(`${object.key}_${columns.join('_')}_unique`), ['create unique index', `(${columns.map(quote).join(', ')}) ${live}`]);
+  }
+  if (object.search.length > 0) {
+    // The name carries the fields: other search fields are another index, built beside the old one.
+    const fields = hash(object.search.join(','));
+    indexes.set(short(`${object.key}_search_${fields}`), ['create index', `using gin ((${searchExpression(object, object.key).replaceAll(`${object.key}.`, '')}) gin_trgm_ops) ${live}`]);
+  }
+  return indexes;
+}
+
+/** References are real: what points at a record that does not exist is refused by Postgres itself. */
+async function foreignKeys(client: pg.PoolClient, object: ModelObject): Promise<string[]> {
+  const { rows } = await client.query<{ conname: string }>(`select conname from pg_constraint where conrelid = $1::regclass and contype = 'f'`, [
+    tableName(object),
+  ]);
+  const have = new Set(rows.map((row) => row.conname));
+  const applied: string[] = [];
+  for (const field of object.fields.values()) {
+    const name = foreignKeyName(field);
+    if ((field.spec.type !== 'ref' && field.spec.type !== 'user') || have.has(name)) continue;
+    const [plugin, key] = field.spec.type === 'ref' ? (field.spec.to.split('.') as [string, string]) : (['kith', 'user'] as const);
+    await retrying(client, name, async () => {
+      await client.query(
+        `alter table ${tableName(object)} add constraint ${quote(name)} foreign key (${quote(field.name)}) references ${quote(plugin)}.${quote(key)} (id)`,
+      );
+    });
+    applied.push(`${object.name}.${field.name} refers to ${plugin}.${key}`);
+  }
+  return applied;
+}
+
+/** Name of a reference's constraint; from it an error tells which field was wrong. */
+export const foreignKeyName = (field: ModelField): string => short(`ref_${field.name}`);
+
+/** Every field gets a number that stays: documents write under client ids made from it. */
+async function numberFields(client: pg.PoolClient, model: Model): Promise<void> {
+  for (const object of model.objects.values()) {
+    const { rows } = await client.query<{ name: string; num: number }>('select name, num from kith.field where object = $1', [object.name]);
+    const known = new Set(rows.map((row) => row.name));
+    let next = rows.reduce((most, row) => Math.max(most, row.num + 1), 0);
+    for (const field of object.fields.values()) {
+      if (known.has(field.name)) continue;
+      if (next >= FIELD_NUMBERS) throw new BootError(`Object ${object.name} has had more than ${FIELD_NUMBERS} fields, the most that documents can hold.`);
+      await client.query('insert into kith.field (object, name, num) values ($1, $2, $3)', [object.name, field.name, next++]);
+    }
+  }
+}
+
+/** Months of the ledger: this one and the two ahead. What falls between goes to the default partition. */
+async function ledgerPartitions(client: pg.PoolClient): Promise<void> {
+  const now = new Date();
+  for (let ahead = 0; ahead < 3; ahead++) {
+    const from = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + ahead, 1));
+    const to = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + ahead + 1, 1));
+    const name = `ledger_${from.getUTCFullYear()}_${String(from.getUTCMonth() + 1).padStart(2, '0')}`;
+    const { rowCount } = await client.query('select 1 from pg_class where oid = to_regclass($1)', [`kith.${name}`]);
+    if (rowCount) continue;
+    const { rowCount: taken } = await client.query('select 1 from kith.ledger_default where at >= $1 and at < $2 limit 1', [from, to]);
+    if (taken) continue;
+    await retrying(client, name, async () => {
+      await client.query(`create table kith.${name} partition of kith.ledger for values from ('${from.toISOString()}') to ('${to.toISOString()}')`);
+    });
+  }
+}
+
