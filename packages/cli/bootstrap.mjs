@@ -231,7 +231,7 @@ function ensureBuild() {
   listPlugins();
   state = sourceState();
   const turbo = path.join(root, 'node_modules/.bin', windows ? 'turbo.cmd' : 'turbo');
-  const result = quietly('build', turbo, ['run', 'build', '--output-logs=errors-only', '--no-daemon'], toolEnv({ NODE_ENV: 'production' }));
+  const result = quietly('build', turbo, ['run', 'build', '--output-logs=errors-only'], toolEnv({ NODE_ENV: 'production' }));
   if (!result.ok) {
     process.stderr.write(`${result.output.split('\n').slice(-40).join('\n')}\n`);
     throw new Stop(`The build failed; the reason stands above (all of it: ${path.relative(root, result.log)})`);

@@ -21,7 +21,7 @@ interface Step {
   run: () => Promise<Count>;
 }
 
-const turbo = ['run', 'check', '--output-logs=errors-only', '--no-daemon', '--concurrency=2'];
+const turbo = ['run', 'check', '--output-logs=errors-only', '--continue', '--concurrency=2'];
 
 const steps: Step[] = [
   { name: 'format', run: () => check('prettier', ['--check', '--log-level=warn', '.']) },
@@ -48,7 +48,7 @@ function tool(command: string, args: readonly string[], env: Record<string, stri
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: root,
-      env: { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1', ...env },
+      env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1', FORCE_COLOR: '0', NO_COLOR: '1', ...env },
       stdio: ['ignore', 'inherit', 'inherit'],
     });
     child.once('error', (error) => {

@@ -1,12 +1,18 @@
 /** What commands share: the environment with their options, the database, and a runtime on it. */
 import path from 'node:path';
 import { EnvError, readEnv, type Env } from '@kith/core/env';
-import { startEmbedded } from '@kith/core/postgres/embedded';
-import { createRuntime, migrate, type Runtime } from '@kith/core/runtime';
-import { plugins } from '@kith/installed/plugins';
-import { servers } from '@kith/installed/server';
+import type { Runtime } from '@kith/core/runtime';
 import { UsageError, optional, type Output, type Values } from './command.ts';
 import { lockHolder, tryLock } from './lock.ts';
+
+/** The server's functions for commands, loaded when one really runs: `--help` and bad input answer at once. */
+export const core = async (): Promise<typeof import('@kith/core/runtime')> => import('@kith/core/runtime');
+
+/** The plugins of this build. */
+export async function installed() {
+  const [{ plugins }, { servers }] = await Promise.all([import('@kith/installed/plugins'), import('@kith/installed/server')]);
+  return { plugins, servers };
+}
 
 /** Options that stand for a variable of the environment, and win over it. */
 const VARIABLES: Readonly<Record<string, string>> = {
@@ -44,6 +50,7 @@ export async function withDatabase<T>(env: Env, out: Output, work: (url: string)
   if (env.databaseUrl !== undefined) return work(env.databaseUrl);
   const lock = await lockOrRunning(env.dataDir);
   try {
+    const { startEmbedded } = await import('@kith/core/postgres/embedded');
     const postgres = await startEmbedded({ dataDir: env.dataDir, log: out.note });
     try {
       return await work(postgres.url);
@@ -68,9 +75,11 @@ async function lockOrRunning(dataDir: string): Promise<ReturnType<typeof tryLock
 /** Gives a command a runtime without roles, on a database that is up to date. */
 export async function withRuntime<T>(env: Env, out: Output, work: (runtime: Runtime) => Promise<T>): Promise<T> {
   return withDatabase(env, out, async (databaseUrl) => {
+    const { createRuntime, migrate } = await core();
+    const guests = await installed();
     // A database of one's own is migrated when asked to; the runtime refuses one that is behind.
-    if (env.databaseUrl === undefined) await migrate({ plugins, servers, databaseUrl });
-    const runtime = await createRuntime({ roles: [], plugins, servers, env, databaseUrl });
+    if (env.databaseUrl === undefined) await migrate({ ...guests, databaseUrl });
+    const runtime = await createRuntime({ roles: [], ...guests, env, databaseUrl });
     try {
       return await work(runtime);
     } finally {

@@ -1,6 +1,5 @@
-import { createKey } from '@kith/core/runtime';
 import { required, type Command } from '../command.ts';
-import { envOf, withRuntime } from '../world.ts';
+import { core, envOf, withRuntime } from '../world.ts';
 import { ROLES, roleOf } from './user.ts';
 
 export const keyCreate: Command = {
@@ -15,7 +14,7 @@ export const keyCreate: Command = {
   async run({ values, out }) {
     const name = required(values, 'name', '"Nightly import"');
     const role = roleOf(required(values, 'role', 'member'));
-    const made = await withRuntime(envOf(values), out, (runtime) => createKey(runtime, { name, role }));
+    const made = await withRuntime(envOf(values), out, async (runtime) => (await core()).createKey(runtime, { name, role }));
     // The key alone on standard output, so that a script can take it.
     out.note('The key, shown once; send it as “Authorization: Bearer <key>”:');
     out.result(made.key, { id: made.id, name, role, key: made.key });

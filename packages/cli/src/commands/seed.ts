@@ -1,7 +1,6 @@
-import { demoLoaded, seedDemo } from '@kith/core/runtime';
 import { CommandError, UsageError, type Command } from '../command.ts';
 import { loginsText } from '../demo.ts';
-import { envOf, withRuntime } from '../world.ts';
+import { core, envOf, withRuntime } from '../world.ts';
 
 export const seed: Command = {
   summary: 'Load the demo data.',
@@ -24,6 +23,7 @@ export const seed: Command = {
       );
     }
     await withRuntime(env, out, async (runtime) => {
+      const { demoLoaded, seedDemo } = await core();
       if (await demoLoaded(runtime)) throw new CommandError('demo_loaded', 'The Northwind demo is loaded already.');
       out.note('Loading the Northwind demo …');
       const { logins } = await seedDemo(runtime, 'northwind', {

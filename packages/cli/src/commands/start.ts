@@ -1,13 +1,10 @@
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Env } from '@kith/core/env';
-import { createRuntime, createUser, demoLoaded, demoLogins, migrate, seedDemo } from '@kith/core/runtime';
-import { plugins } from '@kith/installed/plugins';
-import { servers } from '@kith/installed/server';
-import { CommandError, UsageError, optional, type Command, type Output } from '../command.ts';
+import { CommandError, UsageError, optional, type Command } from '../command.ts';
 import { loginsText, type Login } from '../demo.ts';
 import { acquireLock } from '../lock.ts';
-import { isBuilt, supervise, type RoleName } from '../supervisor.ts';
+import type { RoleName } from '../supervisor.ts';
 import { envOf } from '../world.ts';
 
 const ROLES: readonly RoleName[] = ['web', 'worker'];
@@ -32,6 +29,7 @@ export const start: Command = {
   async run({ values, out }) {
     const roles = rolesOf(optional(values, 'roles'));
     const env = envOf(values);
+    const { isBuilt, supervise } = await import('../supervisor.ts');
     if (roles.includes('web') && values['watch'] !== true && !isBuilt()) {
       throw new CommandError(
         'not_built',
@@ -49,6 +47,7 @@ export const start: Command = {
         watch: values['watch'] === true,
         note: out.note,
         prepare: async (databaseUrl) => {
+          const { prepare } = await import('../prepare.ts');
           logins = await prepare(env, databaseUrl, out);
         },
         ready: (url) => {
@@ -97,42 +96,4 @@ function tryPort(port: number, host: string): Promise<NodeJS.ErrnoException | un
     server.once('error', resolve);
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
-}
-
-/** Brings the database up to date; on the first start makes the administrator and loads the demo. */
-async function prepare(env: Env, databaseUrl: string, out: Output): Promise<readonly Login[]> {
-  const { applied } = await migrate({ plugins, servers, databaseUrl });
-  if (applied.length > 0) out.note('The database is up to date.');
-  const runtime = await createRuntime({ roles: [], plugins, servers, env, databaseUrl });
-  try {
-    const { rows } = await runtime.pool.query<{ people: boolean; strangers: boolean }>(
-      // A first start that was killed while loading leaves demo people only, and is done again.
-      `select exists (select 1 from kith."user") as people,
-              exists (select 1 from kith."user" where email !~* '@(northwind|partners)[.]example$') as strangers`,
-    );
-    const { people = false, strangers = false } = rows[0] ?? {};
-    if (env.demo === 'northwind' && !strangers && !(await demoLoaded(runtime))) {
-      out.note('Loading the Northwind demo …');
-      await seedDemo(runtime, 'northwind', {});
-    }
-    if (env.admin && !people) {
-      await createUser(runtime, {
-        email: env.admin.email,
-        role: 'admin',
-        password: env.admin.password,
-      });
-    }
-    if (!(await demoLoaded(runtime))) return [];
-    // Only those whose password is still the known one.
-    const logins = await demoLogins(runtime);
-    if (env.publicHost && logins.length > 0) {
-      throw new CommandError(
-        'demo_public',
-        `This database holds demo logins whose password is known (${logins[0]?.email}, …), and ${env.origin ?? env.host} is public. Change their passwords or switch these people off, or use another database.`,
-      );
-    }
-    return logins;
-  } finally {
-    await runtime.close();
-  }
 }

@@ -1,6 +1,5 @@
-import { createUser } from '@kith/core/runtime';
 import { required, optional, UsageError, type Command } from '../command.ts';
-import { envOf, withRuntime } from '../world.ts';
+import { core, envOf, withRuntime } from '../world.ts';
 
 export const ROLES = ['admin', 'manager', 'member', 'reader'] as const;
 export type RoleName = (typeof ROLES)[number];
@@ -36,8 +35,8 @@ export const userCreate: Command = {
     const name = optional(values, 'name');
     const password = optional(values, 'password');
     if (password !== undefined && password.length < 8) throw new UsageError('--password is too short: use at least 8 characters.');
-    const made = await withRuntime(envOf(values), out, (runtime) =>
-      createUser(runtime, {
+    const made = await withRuntime(envOf(values), out, async (runtime) =>
+      (await core()).createUser(runtime, {
         email,
         role,
         ...(name === undefined ? {} : { name }),
