@@ -126,11 +126,6 @@ export interface Migration {
   up: readonly string[];
 }
 
-export interface DemoFile {
-  /** Reads a data file that lies in the plugin's `demo` folder. */
-  (name: string): Promise<string>;
-}
-
 export interface Server<P> {
   plugin: P;
   guards?: P extends { objects: infer O }
@@ -147,16 +142,25 @@ type ActionsPart<P> = P extends { objects: infer O }
 
 /** Demo data of a plugin, loaded by the system through the same door as everything else. */
 export interface Demo<P> {
-  (ctx: Context<P> & DemoTools): Promise<void>;
+  /** Folder of the data set's files, ending in a slash: `new URL('../demo/northwind/', import.meta.url)`. */
+  folder: URL;
+  /** The staff that the data set brings. They get logins before anything is loaded. */
+  staff?: (tools: Pick<DemoTools, 'file'>) => Promise<DemoPerson[]>;
+  load?: (ctx: Context<P> & DemoTools) => Promise<void>;
+}
+export interface DemoPerson {
+  email: string;
+  name: string;
+  role: Role;
 }
 export interface DemoTools {
-  /** UTF-8 text of a file of the data set. */
+  /** UTF-8 text of a file in the plugin's own folder. */
   file: (name: string) => Promise<string>;
-  /** Ids of demo staff by e-mail. */
+  /** Ids of the demo's staff by e-mail. */
   staff: ReadonlyMap<string, string>;
-  /** Moves a date of the data set (YYYY-MM-DD) to the demo's present. */
-  moved: (date: string) => string;
-  /** What an earlier plugin's loader left for later ones, under a name of its own. */
+  /** Moves a day of the data set (YYYY-MM-DD) to the demo's present, given the data set's last day. */
+  moved: (day: string, last: string) => string;
+  /** Ids that earlier plugins left for later ones, by kind and the data set's own key. */
   share: Map<string, Map<string, string>>;
 }
 

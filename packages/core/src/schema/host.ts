@@ -59,9 +59,9 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
   {
     name: '0001-begin',
     up: [
-      `create extension if not exists pg_trgm`,
-      `create extension if not exists unaccent`,
-      `create extension if not exists btree_gin`,
+      `create extension if not exists pg_trgm schema public`,
+      `create extension if not exists unaccent schema public`,
+      `create extension if not exists btree_gin schema public`,
       // An amount never stands without its currency; as one column it cannot be half-written.
       `create type kith.money as (amount numeric, currency text)`,
       // unaccent() is only stable, since its dictionary may change; an index needs an immutable function.
@@ -83,7 +83,7 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
       `create table kith.session (
          id text primary key, user_id uuid not null references kith."user" on delete cascade,
          expires_at timestamptz not null, created_at timestamptz not null default now())`,
-      `create index session_user on kith.session (user_id)`,
+      `create index session_of on kith.session (user_id)`,
       `create table kith.api_key (
          id uuid primary key, name text not null, role text not null, hash text not null unique,
          created_at timestamptz not null default now(), revoked_at timestamptz)`,
@@ -136,13 +136,17 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
          object text not null, record uuid not null, kind text not null, author uuid not null,
          version bigint not null, changes jsonb not null, at timestamptz not null)`,
       `create index event_log_at on kith.event_log (at)`,
+      // One row: the last position given. The leader's update of it also fences a second leader.
+      `create table kith.event_counter (one boolean primary key default true check (one), last bigint not null)`,
+      `insert into kith.event_counter (last) values (0)`,
 
       `create table kith.idempotency (
          principal uuid not null, key text not null, request_hash text not null,
          status integer not null, body jsonb not null, created_at timestamptz not null default now(),
          primary key (principal, key))`,
       `create table kith.ticket (
-         hash text primary key, principal uuid not null, record uuid not null, object text not null, facet text not null,
+         hash text primary key, principal uuid not null, kind text not null, name text not null, roles text[] not null,
+         record uuid not null, object text not null, facet text not null,
          expires_at timestamptz not null)`,
     ],
   },

@@ -203,7 +203,7 @@ function indexesOf(object: ModelObject): Map<string, [string, string]> {
   if (object.search.length > 0) {
     // The name carries the fields: other search fields are another index, built beside the old one.
     const fields = hash(object.search.join(','));
-    indexes.set(short(`${object.key}_search_${fields}`), ['create index', `using gin ((${searchExpression(object, object.key).replaceAll(`${object.key}.`, '')}) gin_trgm_ops) ${live}`]);
+    indexes.set(short(`${object.key}_search_${fields}`), ['create index', `using gin ((${searchExpression(object, object.key).replaceAll(`${object.key}.`, '')}) public.gin_trgm_ops) ${live}`]);
   }
   return indexes;
 }

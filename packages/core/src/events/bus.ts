@@ -1,0 +1,170 @@
+/**
+ * What processes tell each other through Postgres: which documents moved, that
+ * the outbox has rows, that the event log has grown. Told after the commit and
+ * coalesced, never inside it: a NOTIFY takes a lock that all commits share.
+ */
+import { EventEmitter } from 'node:events';
+import pg from 'pg';
+import { newId } from '../ids.ts';
+import { errorData, type Log } from '../log.ts';
+
+/** A document that moved: object, record, facet number, new sequence. */
+export type Moved = [object: string, record: string, facet: number, seq: number];
+
+interface BusEvents {
+  /** Documents that another process moved. */
+  moved: [Moved[]];
+  /** Records that another process put into or took out of the bin. */
+  closed: [{ object: string; record: string }[]];
+  /** The outbox has rows (for the leader). */
+  wake: [];
+  /** The event log has grown. */
+  events: [];
+  /** The rights of a principal changed. */
+  access: [string];
+  /** What people do in lists (ephemeral). */
+  here: [unknown];
+  /** The connection was lost and is back: whatever was told meanwhile was not heard. */
+  resync: [];
+}
+
+const CHANNEL = 'kith_bus';
+/** Postgres carries at most 8,000 bytes in one notification. */
+const MOST = 7_000;
+const COALESCE_MS = 8;
+const RECONNECT_MS = 500;
+
+type Message = ['m', Moved] | ['c', { object: string; record: string }] | ['w'] | ['e'] | ['a', string] | ['h', unknown];
+
+/** One process's ear and mouth. */
+export class Bus extends EventEmitter<BusEvents> {
+  /** Names this process in what it says, so that it does not listen to itself. */
+  readonly node = newId();
+  readonly #url: string;
+  readonly #pool: pg.Pool;
+  readonly #log: Log;
+  #client: pg.Client | undefined;
+  #queue: Message[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  #sending: Promise<void> = Promise.resolve();
+
+  constructor(url: string, pool: pg.Pool, log: Log) {
+    super();
+    this.setMaxListeners(100);
+    this.#url = url;
+    this.#pool = pool;
+    this.#log = log;
+  }
+
+  /** Begins to listen. */
+  async start(): Promise<void> {
+    await this.#connect();
+  }
+
+  async #connect(): Promise<void> {
+    const client = new pg.Client({ connectionString: this.#url, application_name: 'kith bus', keepAlive: true });
+    client.on('notification', (message) => this.#hear(message.payload ?? ''));
+    client.on('error', () => undefined);
+    await client.connect();
+    await client.query(`listen ${CHANNEL}`);
+    this.#client = client;
+    client.on('end', () => {
+      if (this.#closed) return;
+      this.#client = undefined;
+      void this.#reconnect();
+    });
+  }
+
+  async #reconnect(): Promise<void> {
+    while (!this.#closed) {
+      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+      if (this.#closed) return;
+      try {
+        await this.#connect();
+        this.emit('resync');
+        return;
+      } catch (error) {
+        this.#log('debug', 'the bus cannot reach Postgres yet', errorData(error));
+      }
+    }
+  }
+
+  #hear(payload: string): void {
+    const [from, messages] = JSON.parse(payload) as [string, Message[]];
+    if (from === this.node) return;
+    const moved: Moved[] = [];
+    const closed: { object: string; record: string }[] = [];
+    for (const message of messages) {
+      if (message[0] === 'm') moved.push(message[1]);
+      else if (message[0] === 'c') closed.push(message[1]);
+      else if (message[0] === 'w') this.emit('wake');
+      else if (message[0] === 'e') this.emit('events');
+      else if (message[0] === 'a') this.emit('access', message[1]);
+      else this.emit('here', message[1]);
+    }
+    if (moved.length > 0) this.emit('moved', moved);
+    if (closed.length > 0) this.emit('closed', closed);
+  }
+
+  moved(moved: readonly Moved[]): void {
+    for (const one of moved) this.#say(['m', one]);
+  }
+  recordClosed(object: string, record: string): void {
+    this.#say(['c', { object, record }]);
+  }
+  wake(): void {
+    if (!this.#queue.some(([kind]) => kind === 'w')) this.#say(['w']);
+  }
+  eventsGrew(): void {
+    if (!this.#queue.some(([kind]) => kind === 'e')) this.#say(['e']);
+  }
+  accessChanged(principal: string): void {
+    this.#say(['a', principal]);
+  }
+  here(state: unknown): void {
+    this.#say(['h', state]);
+  }
+
+  #say(message: Message): void {
+    if (this.#closed) return;
+    this.#queue.push(message);
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#sending = this.#sending.then(() => this.#send());
+    }, COALESCE_MS);
+  }
+
+  async #send(): Promise<void> {
+    const queue = this.#queue;
+    this.#queue = [];
+    const payloads: string[] = [];
+    let part: Message[] = [];
+    let size = 0;
+    for (const message of queue) {
+      const length = Buffer.byteLength(JSON.stringify(message)) + 1;
+      if (size + length > MOST && part.length > 0) {
+        payloads.push(JSON.stringify([this.node, part]));
+        part = [];
+        size = 0;
+      }
+      part.push(message);
+      size += length;
+    }
+    if (part.length > 0) payloads.push(JSON.stringify([this.node, part]));
+    if (payloads.length === 0) return;
+    try {
+      await this.#pool.query({ name: 'kith_notify', text: 'select pg_notify($1, payload) from unnest($2::text[]) payload', values: [CHANNEL, payloads] });
+    } catch (error) {
+      // Others resynchronise when Postgres is back; rows in the outbox wait for the leader's own look.
+      this.#log('debug', 'a notification was not sent', errorData(error));
+    }
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#sending.then(() => this.#send());
+    this.#closed = true;
+    await this.#client?.end().catch(() => undefined);
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * From the outbox to the event log. One leader among all processes, holding an
+ * advisory lock, moves committed rows and gives them their positions: ids from
+ * a sequence are not commit order, so nothing may follow them; positions are.
+ */
+import type { FieldValue } from '@kith/sdk';
+import pg from 'pg';
+import { errorData, type Log } from '../log.ts';
+import type { Bus } from './bus.ts';
+
+/** A change that was committed, at its place in the one order. */
+export interface ChangeEvent {
+  position: number;
+  object: string;
+  record: string;
+  kind: 'created' | 'changed' | 'deleted' | 'restored';
+  author: string;
+  version: number;
+  /** Old and new values; null for a long text, of which only the change is told. */
+  changes: Record<string, [FieldValue, FieldValue] | null>;
+  at: string;
+}
+
+const LEADER_LOCK = 7_002;
+const BATCH = 1_000;
+const STAND_BY_MS = 1_000;
+const LOOK_MS = 1_000;
+const KEEP = '7 days';
+const PRUNE_MS = 3_600_000;
+
+/** Contends for leadership and, while it leads, moves rows. */
+export class OutboxRelay {
+  readonly #url: string;
+  readonly #bus: Bus;
+  readonly #log: Log;
+  #client: pg.Client | undefined;
+  #leading = false;
+  #closed = false;
+  #wanted = false;
+  #moving: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #pruned = 0;
+  readonly #onWake = (): void => this.wake();
+
+  constructor(url: string, bus: Bus, log: Log) {
+    this.#url = url;
+    this.#bus = bus;
+    this.#log = log;
+  }
+
+  start(): void {
+    this.#bus.on('wake', this.#onWake);
+    this.#schedule(0);
+  }
+
+  /** Says that there may be rows. Cheap; many calls become one round. */
+  wake(): void {
+    if (!this.#leading) return;
+    this.#wanted = true;
+    this.#moving ??= this.#move().finally(() => {
+      this.#moving = undefined;
+      if (this.#wanted && !this.#closed) this.wake();
+    });
+  }
+
+  /** Whether this process leads now. */
+  get leading(): boolean {
+    return this.#leading;
+  }
+
+  #schedule(after: number): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => void this.#look(), after);
+  }
+
+  async #look(): Promise<void> {
+    try {
+      if (!this.#leading) await this.#contend();
+      if (this.#leading) this.wake();
+    } catch (error) {
+      this.#log('debug', 'the outbox waits for Postgres', errorData(error));
+      this.#step();
+    }
+    this.#schedule(this.#leading ? LOOK_MS : STAND_BY_MS);
+  }
+
+  async #contend(): Promise<void> {
+    if (!this.#client) {
+      const client = new pg.Client({ connectionString: this.#url, application_name: 'kith outbox', options: '-c timezone=UTC', keepAlive: true });
+      client.on('error', () => undefined);
+      client.on('end', () => {
+        if (this.#client === client) this.#step();
+      });
+      await client.connect();
+      this.#client = client;
+    }
+    const { rows } = await this.#client.query<{ got: boolean }>('select pg_try_advisory_lock($1) as got', [LEADER_LOCK]);
+    this.#leading = rows[0]?.got === true && !this.#closed;
+  }
+
+  /** Leadership ends with its connection, for the lock does. */
+  #step(): void {
+    this.#leading = false;
+    const client = this.#client;
+    this.#client = undefined;
+    void client?.end().catch(() => undefined);
+  }
+
+  async #move(): Promise<void> {
+    try {
+      while (this.#wanted && this.#leading && this.#client) {
+        this.#wanted = false;
+        const { rowCount } = await this.#client.query({
+          name: 'kith_relay',
+          text: `with gone as (
+              delete from kith.outbox where id in (select id from kith.outbox order by id limit ${BATCH}) returning *),
+            counter as (
+              update kith.event_counter set last = last + (select count(*) from gone) returning last - (select count(*) from gone) as base)
+            insert into kith.event_log (position, object, record, kind, author, version, changes, at)
+            select (select base from counter) + row_number() over (order by id), object, record, kind, author, version, changes, at from gone`,
+        });
+        if ((rowCount ?? 0) > 0) {
+          this.#bus.eventsGrew();
+          this.#bus.emit('events');
+        }
+        if (rowCount === BATCH) this.#wanted = true;
+      }
+      if (Date.now() - this.#pruned > PRUNE_MS && this.#client) {
+        this.#pruned = Date.now();
+        await this.#client.query(`delete from kith.event_log where at < now() - interval '${KEEP}'`);
+      }
+    } catch (error) {
+      this.#log('warn', 'the outbox could not be moved', errorData(error));
+      this.#step();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#bus.off('wake', this.#onWake);
+    await this.#moving?.catch(() => undefined);
+    this.#step();
+  }
+}
+
+const TAIL_LOOK_MS = 5_000;
+
+/** Follows the event log from now on, in the order of positions, and hands over batches. */
+export class EventTail {
+  readonly #pool: pg.Pool;
+  readonly #bus: Bus;
+  readonly #log: Log;
+  readonly #handle: (events: ChangeEvent[]) => Promise<void>;
+  #position = 0;
+  #reading: Promise<void> | undefined;
+  #again = false;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #onEvents = (): void => this.#wake();
+
+  constructor(pool: pg.Pool, bus: Bus, log: Log, handle: (events: ChangeEvent[]) => Promise<void>) {
+    this.#pool = pool;
+    this.#bus = bus;
+    this.#log = log;
+    this.#handle = handle;
+  }
+
+  async start(): Promise<void> {
+    const { rows } = await this.#pool.query<{ last: number }>('select last from kith.event_counter');
+    this.#position = rows[0]?.last ?? 0;
+    this.#bus.on('events', this.#onEvents);
+    this.#bus.on('resync', this.#onEvents);
+    this.#timer = setInterval(this.#onEvents, TAIL_LOOK_MS);
+  }
+
+  #wake(): void {
+    this.#again = true;
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+  }
+
+  async #read(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      try {
+        const { rows } = await this.#pool.query<ChangeEvent>({
+          name: 'kith_events',
+          text: `select position, object, record, kind, author, version, changes, at from kith.event_log where position > $1 order by position limit ${BATCH}`,
+          values: [this.#position],
+        });
+        if (rows.length === 0) continue;
+        this.#position = rows.at(-1)!.position;
+        if (rows.length === BATCH) this.#again = true;
+        await this.#handle(rows);
+      } catch (error) {
+        this.#log('warn', 'events could not be read', errorData(error));
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#bus.off('events', this.#onEvents);
+    this.#bus.off('resync', this.#onEvents);
+    this.#again = false;
+    await this.#reading;
+  }
+}

@@ -1,0 +1,17 @@
+/** What the apps and collab use of the server besides the runtime. */
+export { KithError, BootError, isDatabaseError } from './errors.ts';
+export { newId } from './ids.ts';
+export { createLog, errorData, type Log } from './log.ts';
+export { SYSTEM, hasRole } from './principal.ts';
+export { commit, wasCommitted, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './records/commit.ts';
+export { claimClients, compact, openStored, readStored, readTail, type Stored, type StoredDocument } from './records/documents.ts';
+export { explain, type Actor, type Committed } from './records/door.ts';
+export { docBit, facetsOf, fieldsIn, STAFF, type Facet } from './records/facets.ts';
+export { applyGuard } from './records/prepare.ts';
+export { titleOf, referencesOf, type References } from './query/present.ts';
+export { parseFilter } from './access/filter.ts';
+export type { ListChange } from './live/lists.ts';
+export { languageOf } from './rest/meta.ts';
+export { sendResponse, toRequest } from './rest/http.ts';
+export { handleApi } from './rest/node.ts';
+export type { SessionUser, Authenticated } from './sessions/sessions.ts';

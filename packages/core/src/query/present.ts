@@ -1,0 +1,86 @@
+/** What screens need besides values: the titles of records, and of all that they refer to. */
+import { isUuid, type FieldValue, type Model, type ModelObject, type Rec } from '@kith/sdk';
+import type pg from 'pg';
+import { quote } from '../database.ts';
+import { tableName } from '../records/columns.ts';
+
+/** A referenced record or user, as it is shown. */
+export interface Reference {
+  object: string;
+  title: string;
+  color?: number;
+}
+export type References = Record<string, Reference>;
+
+/** The title of a record from its own values; a reference in it is named by its own title where that is known. */
+export function titleOf(object: ModelObject, fields: Readonly<Record<string, FieldValue>>, refs: References = {}): string {
+  const parts = object.title.map((name) => {
+    const value = fields[name];
+    if (value === null || value === undefined) return '';
+    return object.fields.get(name)?.type === 'ref' ? (refs[value as string]?.title ?? '') : typeof value === 'object' ? '' : String(value);
+  });
+  return parts.filter(Boolean).join(' ');
+}
+
+/** Titles of everything that these records refer to, one statement for all objects. */
+export async function referencesOf(pool: pg.Pool, model: Model, recs: readonly Rec[], moreUsers: readonly string[] = []): Promise<References> {
+  const wanted = new Map<string, Set<string>>();
+  const want = (object: string, id: unknown): void => {
+    if (!isUuid(id)) return;
+    const ids = wanted.get(object) ?? new Set<string>();
+    ids.add(id);
+    wanted.set(object, ids);
+  };
+  for (const rec of recs) {
+    want(USER, rec.createdBy);
+    want(USER, rec.updatedBy);
+    const object = model.objects.get(rec.object)!;
+    for (const [name, value] of Object.entries(rec.fields)) {
+      if (value === null) continue;
+      const spec = object.fields.get(name)?.spec;
+      if (spec?.type === 'ref') want(spec.to, value);
+      else if (spec?.type === 'refs') for (const id of value as string[]) want(spec.to, id);
+      else if (spec?.type === 'user') want(USER, value);
+      else if (spec?.type === 'anyRef') want((value as { object: string }).object, (value as { id: string }).id);
+    }
+  }
+  for (const id of moreUsers) want(USER, id);
+  return titlesOf(pool, model, wanted);
+}
+
+const USER = 'kith.user';
+
+/** Titles of records by object and id. Unknown ones are absent. */
+export async function titlesOf(pool: pg.Pool, model: Model, wanted: ReadonlyMap<string, ReadonlySet<string>>): Promise<References> {
+  const parts: string[] = [];
+  const values: unknown[] = [];
+  for (const [name, ids] of wanted) {
+    const object = model.objects.get(name);
+    if (name !== USER && !object) continue;
+    values.push([...ids]);
+    const at = `any($${values.length}::uuid[])`;
+    if (name === USER) {
+      parts.push(`select 'kith.user' as object, id, name as title, color::integer from kith."user" where id = ${at}`);
+      parts.push(`select 'kith.user', id, name, null::integer from kith.api_key where id = ${at}`);
+    } else if (object) {
+      parts.push(`select '${name}', o.id, ${titleSql(model, object, 'o')}, null::integer from ${tableName(object)} o where o.id = ${at}`);
+    }
+  }
+  if (parts.length === 0) return {};
+  const { rows } = await pool.query<{ object: string; id: string; title: string | null; color: number | null }>(parts.join(' union all '), values);
+  const references: References = {};
+  for (const row of rows) references[row.id] = { object: row.object, title: row.title ?? '', ...(row.color === null ? {} : { color: row.color }) };
+  return references;
+}
+
+/** A record's title as an expression; a reference in it is followed once. */
+export function titleSql(model: Model, object: ModelObject, alias: string, depth = 0): string {
+  const parts = object.title.map((name) => {
+    const spec = object.fields.get(name)!.spec;
+    const column = `${alias}.${quote(name)}`;
+    if (spec.type !== 'ref') return `${column}::text`;
+    const target = model.objects.get(spec.to)!;
+    return depth > 1 ? `''` : `(select ${titleSql(model, target, `t${depth}`, depth + 1)} from ${tableName(target)} t${depth} where t${depth}.id = ${column})`;
+  });
+  return `concat_ws(' ', ${parts.join(', ')})`;
+}

@@ -1,0 +1,117 @@
+/** HTTP around the routes: bodies in, problems out. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { KithError, malformed } from '../errors.ts';
+
+/** Largest request body of a route that does not say otherwise, in bytes. */
+export const BODY_LIMIT = 2_000_000;
+/** Largest body of a batch, in bytes. */
+export const BATCH_LIMIT = 20_000_000;
+
+/** An error as an RFC 9457 problem. */
+export function problem(error: KithError, instance: string): Response {
+  const body = {
+    type: `about:blank#${error.code}`,
+    title: TITLES[error.status] ?? 'Error',
+    status: error.status,
+    code: error.code,
+    detail: error.message,
+    instance,
+    ...(error.errors ? { errors: error.errors } : {}),
+  };
+  return new Response(JSON.stringify(body), {
+    status: error.status,
+    headers: {
+      'content-type': 'application/problem+json',
+      'cache-control': 'no-store',
+      ...(error.retryAfter === undefined ? {} : { 'retry-after': String(error.retryAfter) }),
+      ...(error.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+    },
+  });
+}
+
+const TITLES: Record<number, string> = {
+  400: 'Malformed request',
+  401: 'Not signed in',
+  403: 'Not allowed',
+  404: 'Not found',
+  405: 'Method not allowed',
+  409: 'Conflict',
+  412: 'The record has moved on',
+  413: 'Too large',
+  415: 'Unsupported media type',
+  422: 'Invalid',
+  429: 'Too many requests',
+  500: 'Internal error',
+  503: 'Not available',
+};
+
+export const json = (body: unknown, status = 200, headers: Record<string, string> = {}): Response =>
+  new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers } });
+
+export const empty = (headers: Record<string, string> = {}): Response => new Response(null, { status: 204, headers: { 'cache-control': 'no-store', ...headers } });
+
+/** The JSON object of a request's body. @throws 400, 413, 415 */
+export async function readBody(request: Request, limit: number): Promise<Record<string, unknown>> {
+  const type = request.headers.get('content-type');
+  const declared = Number(request.headers.get('content-length') ?? 0);
+  if (declared > limit) throw tooLarge(limit);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  if (request.body) {
+    for await (const chunk of request.body) {
+      size += chunk.byteLength;
+      if (size > limit) throw tooLarge(limit);
+      chunks.push(chunk);
+    }
+  }
+  if (size === 0) return {};
+  if (type === null || !/^application\/([a-z.+-]*\+)?json\b/i.test(type)) {
+    throw new KithError(415, 'unsupported_media_type', 'Send the body as application/json.');
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)));
+  } catch (error) {
+    throw malformed(`The body is not JSON (${error instanceof Error ? error.message.slice(0, 120) : 'unreadable'}).`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('The body must be a JSON object.');
+  return value as Record<string, unknown>;
+}
+
+const tooLarge = (limit: number): KithError => new KithError(413, 'too_large', `The body is larger than ${Math.floor(limit / 1_000_000)} MB; send it in parts.`);
+
+/** A request of Node's server as a web request. */
+export function toRequest(req: IncomingMessage): Request {
+  const headers = new Headers();
+  for (let i = 0; i < req.rawHeaders.length; i += 2) {
+    const name = req.rawHeaders[i]!;
+    if (!name.startsWith(':')) headers.append(name, req.rawHeaders[i + 1]!);
+  }
+  const method = req.method ?? 'GET';
+  const hasBody = method !== 'GET' && method !== 'HEAD';
+  const stream = hasBody
+    ? new ReadableStream<Uint8Array>({
+        start(controller) {
+          req.on('data', (chunk: Buffer) => controller.enqueue(chunk));
+          req.on('end', () => controller.close());
+          req.on('error', (error) => controller.error(error));
+        },
+        cancel() {
+          req.destroy();
+        },
+      })
+    : null;
+  // The host part is of no use here: what matters of a URL is its path and query.
+  return new Request(new URL(req.url ?? '/', 'http://kith.internal'), { method, headers, ...(stream ? { body: stream, duplex: 'half' } : {}) } as RequestInit);
+}
+
+/** Writes a web response to Node's. */
+export async function sendResponse(response: Response, res: ServerResponse, head: boolean): Promise<void> {
+  res.statusCode = response.status;
+  for (const [name, value] of response.headers) if (name !== 'set-cookie') res.setHeader(name, value);
+  const cookies = response.headers.getSetCookie();
+  if (cookies.length > 0) res.setHeader('set-cookie', cookies);
+  const body = response.body === null || head ? null : Buffer.from(await response.arrayBuffer());
+  if (body) res.setHeader('content-length', body.byteLength);
+  res.end(body ?? undefined);
+}

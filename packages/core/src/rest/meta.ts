@@ -1,0 +1,126 @@
+/** The model as programs and screens read it: labels in a language, rights of the caller. */
+import { isSortable } from '../query/query.ts';
+import { hasRole } from '../principal.ts';
+import { facetsOf, fieldsIn } from '../records/facets.ts';
+import { isRowless } from '../access/filter.ts';
+import { operatorsFor, type Field, type Model, type ModelField, type ModelObject, type Principal, type Rule } from '@kith/sdk';
+
+export const LANGUAGES = ['en', 'de'] as const;
+
+/** The language to answer in: the person's own, else the first of the request's that there is. */
+export function languageOf(own: string | null | undefined, accept: string | null | undefined): string {
+  if (own && (LANGUAGES as readonly string[]).includes(own)) return own;
+  for (const part of (accept ?? '').split(',')) {
+    const code = part.trim().slice(0, 2).toLowerCase();
+    if ((LANGUAGES as readonly string[]).includes(code)) return code;
+  }
+  return 'en';
+}
+
+/** A text of a plugin's catalogue; English where the language lacks it, the key itself where English does. */
+export function text(model: Model, plugin: string, key: string, language: string): string {
+  const locales = model.plugins.get(plugin)?.locales;
+  return locales?.[language]?.[key] ?? locales?.en?.[key] ?? key;
+}
+
+const keyOf = (object: ModelObject, field: ModelField): string => `field.${object.key}.${field.key}`;
+
+/** Everything about an object that a caller may know. */
+export function objectMeta(model: Model, object: ModelObject, principal: Principal, language: string): Record<string, unknown> {
+  const label = (key: string, plugin = object.plugin): string => text(model, plugin, key, language);
+  const may = (rule: Rule): boolean => !isRowless(rule) || passes(principal, rule);
+  const rights = {
+    read: may(object.access.read),
+    create: may(object.access.create),
+    update: may(object.access.update),
+    delete: may(object.access.delete),
+  };
+  return {
+    name: object.name,
+    plugin: object.plugin,
+    part: object.part,
+    icon: object.icon,
+    nav: object.nav,
+    label: { one: label(`object.${object.key}.one`), many: label(`object.${object.key}.many`) },
+    title: object.title,
+    search: object.search.length > 0,
+    fields: [...object.fields.values()].map((field) => fieldMeta(model, object, field, language)),
+    relations: (model.incoming.get(object.name) ?? []).map(({ object: from, field }) => ({
+      object: from.name,
+      field: field.name,
+      label: text(model, from.plugin, `object.${from.key}.many`, language),
+      listed: field.spec.type === 'ref' && field.spec.listed === true,
+    })),
+    actions: [...object.actions].map(([name, action]) => ({
+      name,
+      label: label(`action.${object.key}.${name}`, action.plugin),
+      offered: action.offered ?? [],
+      allowed: may(action.permission ?? object.access.update),
+      input: Object.entries(action.input ?? {}).map(([input, spec]) => inputMeta(model, object, name, input, spec, action.plugin, language)),
+    })),
+    views: [...object.views].map(([id, { plugin, ...view }]) => ({
+      id,
+      label: label(`view.${object.key}.${id.replace(`${plugin}__`, '')}`, plugin),
+      ...view,
+    })),
+    ...(object.stages ? { stages: object.stages } : {}),
+    facets: facetsOf(object).map((facet) => ({
+      name: facet.name,
+      fields: fieldsIn(object, facet).map((field) => field.name),
+      access: rights.update ? 'write' : 'read',
+    })),
+    rights,
+  };
+}
+
+function passes(principal: Principal, rule: Rule): boolean {
+  if ('everyone' in rule) return true;
+  if ('nobody' in rule) return false;
+  if ('role' in rule) return hasRole(principal, ...rule.role);
+  if ('not' in rule) return !passes(principal, rule.not);
+  if ('and' in rule) return rule.and.every((part) => passes(principal, part));
+  if ('or' in rule) return rule.or.some((part) => passes(principal, part));
+  return true;
+}
+
+function fieldMeta(model: Model, object: ModelObject, field: ModelField, language: string): Record<string, unknown> {
+  return {
+    name: field.name,
+    ...specMeta(model, field.spec, language, text(model, field.plugin, keyOf(object, field), language), field.plugin, (option) =>
+      text(model, field.optionPlugins[option] ?? field.plugin, `option.${object.key}.${field.key}.${option}`, language),
+    ),
+    mode: field.mode,
+    merge: field.merge,
+    operators: operatorsFor(field.type),
+    sortable: isSortable(field),
+  };
+}
+
+function inputMeta(model: Model, object: ModelObject, action: string, name: string, spec: Field, plugin: string, language: string): Record<string, unknown> {
+  const key = `${object.key}.${action}.${name}`;
+  return {
+    name,
+    ...specMeta(model, spec, language, text(model, plugin, `field.${key}`, language), plugin, (option) => text(model, plugin, `option.${key}.${option}`, language)),
+    mode: 'live',
+    merge: 'register',
+    operators: [],
+    sortable: false,
+  };
+}
+
+function specMeta(model: Model, spec: Field, language: string, label: string, plugin: string, optionLabel: (option: string) => string): Record<string, unknown> {
+  return {
+    type: spec.type,
+    label,
+    required: spec.required === true,
+    ...(spec.group ? { group: spec.group, groupLabel: text(model, plugin, `group.${spec.group}`, language) } : {}),
+    ...('options' in spec ? { options: Object.entries(spec.options).map(([value, option]) => ({ value, label: optionLabel(value), ...option })) } : {}),
+    ...('to' in spec ? { to: spec.to } : {}),
+    ...('min' in spec && spec.min !== undefined ? { min: spec.min } : {}),
+    ...('max' in spec && spec.max !== undefined ? { max: spec.max } : {}),
+    ...('integer' in spec && spec.integer ? { integer: true } : {}),
+    ...('percent' in spec && spec.percent ? { percent: true } : {}),
+    ...('default' in spec && spec.default !== undefined ? { default: spec.default } : {}),
+    ...('sequence' in spec && spec.sequence ? { numbered: true } : {}),
+  };
+}

@@ -1,0 +1,125 @@
+/** The API as an OpenAPI 3.1 document, made from the routes and the model. */
+import { ROLES, type Model, type ModelField } from '@kith/sdk';
+import type { Route } from './routes.ts';
+
+type Schema = Record<string, unknown>;
+
+const ID: Schema = { type: 'string', format: 'uuid' };
+
+function valueSchema(field: ModelField): Schema {
+  const { spec } = field;
+  const of = (): Schema => {
+    switch (spec.type) {
+      case 'number':
+        return { type: spec.integer ? 'integer' : 'number', ...(spec.min === undefined ? {} : { minimum: spec.min }), ...(spec.max === undefined ? {} : { maximum: spec.max }) };
+      case 'boolean':
+        return { type: 'boolean' };
+      case 'money':
+        return { $ref: '#/components/schemas/Money' };
+      case 'address':
+        return { $ref: '#/components/schemas/Address' };
+      case 'anyRef':
+        return { $ref: '#/components/schemas/AnyReference' };
+      case 'date':
+        return { type: 'string', format: 'date' };
+      case 'dateTime':
+        return { type: 'string', format: 'date-time' };
+      case 'select':
+        return { type: 'string', enum: Object.keys(spec.options) };
+      case 'multiSelect':
+        return { type: 'array', uniqueItems: true, items: { type: 'string', enum: Object.keys(spec.options) } };
+      case 'ref':
+        return { ...ID, description: `A record of ${spec.to}` };
+      case 'refs':
+        return { type: 'array', uniqueItems: true, items: { ...ID, description: `A record of ${spec.to}` } };
+      case 'user':
+        return { ...ID, description: 'A user' };
+      case 'email':
+        return { type: 'string', format: 'email' };
+      case 'url':
+        return { type: 'string', format: 'uri' };
+      case 'richText':
+        return { type: 'string', description: 'Markdown' };
+      default:
+        return { type: 'string' };
+    }
+  };
+  return { anyOf: [{ ...of() }, { type: 'null' }], ...(field.mode === 'live' ? {} : { readOnly: true }) };
+}
+
+/** The whole document. */
+export function openApi(model: Model, routes: readonly Route[]): Record<string, unknown> {
+  const schemas: Record<string, Schema> = {
+    Money: { type: 'object', required: ['amount', 'currency'], properties: { amount: { type: 'string', examples: ['12.50'] }, currency: { type: 'string', examples: ['EUR'] } } },
+    Address: { type: 'object', properties: Object.fromEntries(['street', 'city', 'region', 'postalCode', 'country'].map((part) => [part, { type: 'string' }])) },
+    AnyReference: { type: 'object', required: ['object', 'id'], properties: { object: { type: 'string' }, id: ID } },
+    Problem: {
+      type: 'object',
+      required: ['type', 'title', 'status', 'code'],
+      properties: {
+        type: { type: 'string' },
+        title: { type: 'string' },
+        status: { type: 'integer' },
+        code: { type: 'string' },
+        detail: { type: 'string' },
+        errors: {
+          type: 'array',
+          items: { type: 'object', properties: { field: { type: 'string' }, code: { type: 'string' }, message: { type: 'string' } } },
+        },
+      },
+    },
+    Role: { type: 'string', enum: [...ROLES] },
+  };
+  for (const object of model.objects.values()) {
+    const properties = Object.fromEntries([...object.fields.values()].map((field) => [field.name, valueSchema(field)]));
+    schemas[`${object.name}.fields`] = { type: 'object', additionalProperties: false, properties };
+    schemas[object.name] = {
+      type: 'object',
+      required: ['id', 'object', 'version', 'fields'],
+      properties: {
+        id: ID,
+        object: { const: object.name },
+        version: { type: 'integer' },
+        createdAt: { type: 'string', format: 'date-time' },
+        createdBy: ID,
+        updatedAt: { type: 'string', format: 'date-time' },
+        updatedBy: ID,
+        title: { type: 'string' },
+        fields: { $ref: `#/components/schemas/${object.name}.fields` },
+      },
+    };
+  }
+  const paths: Record<string, Record<string, unknown>> = {};
+  const failure = { description: 'A problem', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } };
+  const add = (path: string, route: Route, record?: string): void => {
+    const names = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
+    const created = route.method === 'POST' && path.split('/').length === 3;
+    const content = (ref: string): Schema => ({ 'application/json': { schema: { $ref: `#/components/schemas/${ref}` } } });
+    const answer: Schema =
+      route.method === 'DELETE'
+        ? { 204: { description: 'Done' } }
+        : { [created ? 201 : 200]: { description: 'Done', ...(record && names.length + (created ? 1 : 0) > 0 ? { content: content(record) } : { content: { 'application/json': {} } }) } };
+    (paths[path] ??= {})[route.method.toLowerCase()] = {
+      summary: route.summary,
+      ...(route.access === 'public' ? { security: [] } : {}),
+      ...(names.length > 0 ? { parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })) } : {}),
+      ...(record && (route.method === 'PATCH' || created) ? { requestBody: { required: true, content: content(`${record}.fields`) } } : {}),
+      responses: { ...answer, default: failure },
+    };
+  };
+  for (const route of routes) {
+    if (!route.path.startsWith('/records/{object}')) add(route.path, route);
+    else for (const object of model.objects.values()) add(route.path.replace('{object}', object.name), route, object.name);
+  }
+  return {
+    openapi: '3.1.0',
+    info: { title: 'Kith', version: '1.0.0', description: 'The records of this Kith, with every installed plugin.' },
+    servers: [{ url: '/api/v1' }],
+    security: [{ key: [] }, { session: [] }],
+    components: {
+      securitySchemes: { key: { type: 'http', scheme: 'bearer' }, session: { type: 'apiKey', in: 'cookie', name: 'kith_session' } },
+      schemas,
+    },
+    paths,
+  };
+}

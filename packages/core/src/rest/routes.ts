@@ -1,0 +1,581 @@
+/**
+ * Every path of the API: what it takes, who may call it, what it does. The
+ * router, the OpenAPI document and the test of rights are made from this table.
+ */
+import { createHash } from 'node:crypto';
+import { isUuid, type Filter, type ModelObject, type Principal, type Rec } from '@kith/sdk';
+import { forbidden, invalid, KithError, malformed, notFound, unauthenticated } from '../errors.ts';
+import { parseFilter } from '../access/filter.ts';
+import { newId } from '../ids.ts';
+import { hasRole } from '../principal.ts';
+import { LIMIT_DEFAULT, LIMIT_MAX, type ListOptions } from '../query/query.ts';
+import { referencesOf, titleOf, titlesOf } from '../query/present.ts';
+import { BULK, type Actor } from '../records/door.ts';
+import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
+import { languageOf, objectMeta } from './meta.ts';
+import { openApi } from './openapi.ts';
+import { searchAll } from './search.ts';
+import { timeline } from './timeline.ts';
+import type { Runtime } from '../runtime.ts';
+import type { Authenticated } from '../sessions/sessions.ts';
+
+/** Who may call a route before anything else is looked at. `staff` is anybody signed in or with a key. */
+export type RouteAccess = 'public' | 'staff' | 'admin' | 'person';
+
+export interface Call {
+  runtime: Runtime;
+  request: Request;
+  url: URL;
+  params: Record<string, string>;
+  /** Null only on public routes. */
+  auth: Authenticated | null;
+  principal: Principal;
+  ip: string;
+  language: string;
+  body: (limit?: number) => Promise<Record<string, unknown>>;
+}
+
+export interface Route {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  path: string;
+  access: RouteAccess;
+  /** One line for the OpenAPI document. */
+  summary: string;
+  handle: (call: Call) => Promise<Response>;
+}
+
+const actor = (call: Call): Actor => ({ principal: call.principal, cause: { kind: 'api', id: null } });
+const objectOf = (call: Call): ModelObject => call.runtime.records.object(call.params.object!);
+const etag = (rec: Rec): Record<string, string> => ({ etag: `"${rec.version}"` });
+
+function ifMatch(request: Request): number | undefined {
+  const header = request.headers.get('if-match');
+  if (header === null || header.trim() === '*') return undefined;
+  const match = /^(?:W\/)?"(\d+)"$/.exec(header.trim());
+  // A tag that is none of ours matches nothing, as RFC 9110 has it.
+  return match ? Number(match[1]) : -1;
+}
+
+const list = (value: string | null): string[] | undefined => (value === null || value === '' ? undefined : value.split(',').map((part) => part.trim()).filter(Boolean));
+
+function filterParam(url: URL): Filter | undefined {
+  const text = url.searchParams.get('filter');
+  if (text === null || text === '') return undefined;
+  if (text.length > 100_000) throw malformed('The filter is too long.');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new KithError(400, 'invalid_filter', 'The filter is not JSON.', { errors: [{ field: 'filter', code: 'invalid', message: 'is not JSON' }] });
+  }
+  return parseFilter(value);
+}
+
+/** The parameters of a list. @throws 400 for one that cannot be read */
+export function listOptions(url: URL): ListOptions {
+  const { searchParams: params } = url;
+  const options: ListOptions = {};
+  const filter = filterParam(url);
+  if (filter) options.filter = filter;
+  const search = params.get('search');
+  if (search) options.search = search;
+  const sort = list(params.get('sort'));
+  if (sort) options.sort = sort;
+  const fields = list(params.get('fields'));
+  if (fields) options.fields = fields;
+  const limit = params.get('limit');
+  if (limit !== null) {
+    const number = Number(limit);
+    if (!/^\d+$/.test(limit) || number < 1 || number > LIMIT_MAX) throw malformed(`"limit" is a whole number from 1 to ${LIMIT_MAX}.`);
+    options.limit = number;
+  }
+  const cursor = params.get('cursor');
+  if (cursor) options.cursor = cursor;
+  const count = params.get('count');
+  if (count !== null) {
+    if (count !== 'none' && count !== 'capped' && count !== 'exact') throw malformed('"count" is none, capped or exact.');
+    options.count = count;
+  }
+  return options;
+}
+
+const wantsRefs = (call: Call): boolean => call.url.searchParams.get('refs') === '1';
+
+async function presented(call: Call, object: ModelObject, recs: readonly Rec[]): Promise<{ data: (Rec & { title: string })[]; refs?: Awaited<ReturnType<typeof referencesOf>> }> {
+  if (!wantsRefs(call)) return { data: recs.map((rec) => ({ ...rec, title: titleOf(object, rec.fields) })) };
+  const refs = await referencesOf(call.runtime.pool, call.runtime.model, recs);
+  return { data: recs.map((rec) => ({ ...rec, title: titleOf(object, rec.fields, refs) })), refs };
+}
+
+async function presentedOne(call: Call, object: ModelObject, rec: Rec, status = 200, headers: Record<string, string> = {}): Promise<Response> {
+  const { data, refs } = await presented(call, object, [rec]);
+  return json({ ...data[0], ...(refs ? { refs } : {}) }, status, { ...etag(rec), ...headers });
+}
+
+function fieldsBody(body: Record<string, unknown>): Record<string, unknown> {
+  return body;
+}
+
+const idempotencyKey = (request: Request): string | undefined => {
+  const key = request.headers.get('idempotency-key')?.trim();
+  if (key === undefined || key === '') return undefined;
+  if (key.length > 255) throw malformed('An Idempotency-Key has at most 255 characters.');
+  return key;
+};
+
+const principalOf = (call: Call): Record<string, unknown> => ({
+  principal: { id: call.principal.id, kind: call.principal.kind, name: call.principal.name, roles: call.principal.roles },
+  ...(call.auth?.user ? { user: call.auth.user } : {}),
+});
+
+function limitOf(url: URL, fallback: number, most: number): number {
+  const text = url.searchParams.get('limit');
+  if (text === null) return fallback;
+  const number = Number(text);
+  if (!/^\d+$/.test(text) || number < 1 || number > most) throw malformed(`"limit" is a whole number from 1 to ${most}.`);
+  return number;
+}
+
+function timeOf(value: unknown, name: string): string {
+  if (typeof value === 'string' && /^\d{4}-\d{2}-\d{2}T/.test(value)) {
+    const time = new Date(value);
+    if (!Number.isNaN(time.getTime())) return time.toISOString();
+  }
+  throw malformed(`"${name}" is a time like 2026-11-21T09:30:00Z.`);
+}
+
+const stringList = (value: unknown, name: string): string[] => {
+  if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value as string[];
+  throw malformed(`"${name}" is a list of strings.`);
+};
+
+const objectList = (value: unknown, name: string): Record<string, unknown>[] => {
+  if (value === undefined) return [];
+  if (Array.isArray(value) && value.every((one) => typeof one === 'object' && one !== null && !Array.isArray(one))) return value as Record<string, unknown>[];
+  throw malformed(`"${name}" is a list of objects.`);
+};
+
+export const routes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/session',
+    access: 'public',
+    summary: 'Sign in; sets the session cookie',
+    handle: async (call) => {
+      const { email, password } = await call.body();
+      const { user, cookie } = await call.runtime.sessions.signIn(email, password, call.ip);
+      return json({ principal: { id: user.id, kind: user.kind, name: user.name, roles: user.roles }, user }, 200, { 'set-cookie': cookie });
+    },
+  },
+  { method: 'GET', path: '/session', access: 'staff', summary: 'Who am I', handle: async (call) => json(principalOf(call)) },
+  {
+    method: 'DELETE',
+    path: '/session',
+    access: 'staff',
+    summary: 'Sign out',
+    handle: async (call) => empty({ 'set-cookie': await call.runtime.sessions.signOut(call.request.headers.get('cookie')) }),
+  },
+  {
+    method: 'GET',
+    path: '/objects',
+    access: 'staff',
+    summary: 'All objects with fields, relations, actions, views and the caller’s rights',
+    handle: async (call) =>
+      json({
+        data: [...call.runtime.model.objects.values()]
+          .map((object) => objectMeta(call.runtime.model, object, call.principal, call.language))
+          .filter((meta) => (meta.rights as { read: boolean }).read),
+      }),
+  },
+  {
+    method: 'GET',
+    path: '/objects/{object}',
+    access: 'staff',
+    summary: 'One object with fields, relations, actions, views and the caller’s rights',
+    handle: async (call) => json(objectMeta(call.runtime.model, objectOf(call), call.principal, call.language)),
+  },
+  {
+    method: 'GET',
+    path: '/records/{object}',
+    access: 'staff',
+    summary: 'A page of records',
+    handle: async (call) => {
+      const object = objectOf(call);
+      const { query } = call.runtime;
+      const options = listOptions(call.url);
+      const totals = list(call.url.searchParams.get('totals'));
+      const group = call.url.searchParams.get('group');
+      const [page, summed, groups] = await Promise.all([
+        query.list(call.principal, object, options),
+        totals ? query.totals(call.principal, object, options, totals) : undefined,
+        group ? query.groups(call.principal, object, options, group, call.url.searchParams.get('sum') ?? undefined) : undefined,
+      ]);
+      return json({ ...page, ...(await presented(call, object, page.data)), ...(summed ? { totals: summed } : {}), ...(groups ? { groups } : {}) });
+    },
+  },
+  {
+    method: 'POST',
+    path: '/records/{object}',
+    access: 'staff',
+    summary: 'Create a record; Idempotency-Key is honoured',
+    handle: async (call) => {
+      const object = objectOf(call);
+      const input = fieldsBody(await call.body());
+      const key = idempotencyKey(call.request);
+      const location = (id: string): Record<string, string> => ({ location: `/api/v1/records/${object.name}/${id}` });
+      if (key === undefined) {
+        const rec = await call.runtime.records.create(actor(call), object, input);
+        return presentedOne(call, object, rec, 201, location(rec.id));
+      }
+      const hash = createHash('sha256').update(`POST ${object.name} ${JSON.stringify(input)}`).digest('hex');
+      const done = await call.runtime.records.once(call.principal, key, hash, async (records) => ({
+        status: 201,
+        body: await records.create(actor(call), object, input),
+      }));
+      const rec = done.body as Rec;
+      return presentedOne(call, object, rec, done.status, { ...location(rec.id), ...(done.repeated ? { 'idempotent-replayed': 'true' } : {}) });
+    },
+  },
+  {
+    method: 'POST',
+    path: '/records/{object}/batch',
+    access: 'staff',
+    summary: `Create, change and delete up to ${BULK} records, all or nothing`,
+    handle: async (call) => {
+      const object = objectOf(call);
+      const body = await call.body(BATCH_LIMIT);
+      const unknown = Object.keys(body).find((name) => !['create', 'update', 'delete'].includes(name));
+      if (unknown !== undefined) throw malformed(`A batch has "create", "update" and "delete", not "${unknown.slice(0, 40)}".`);
+      const create = objectList(body.create, 'create');
+      const update = objectList(body.update, 'update').map((one, i) => {
+        const { id, fields, ...rest } = one;
+        if (typeof id !== 'string') throw malformed(`"update[${i}]" needs the "id" of a record.`);
+        if (fields === undefined) return { id, fields: rest };
+        if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw malformed(`"update[${i}].fields" is an object.`);
+        return { id, fields: fields as Record<string, unknown> };
+      });
+      const remove = body.delete === undefined ? [] : stringList(body.delete, 'delete');
+      const size = create.length + update.length + remove.length;
+      if (size > BULK) throw new KithError(413, 'too_large', `A batch has at most ${BULK} records, this one ${size}; send it in parts.`);
+      return json(await call.runtime.records.batch(actor(call), object, { create, update, delete: remove }));
+    },
+  },
+  {
+    method: 'GET',
+    path: '/records/{object}/{id}',
+    access: 'staff',
+    summary: 'One record, as it stands or (asOf) as it stood',
+    handle: async (call) => {
+      const object = objectOf(call);
+      const asOf = call.url.searchParams.get('asOf');
+      const rec = await call.runtime.records.get(call.principal, object, call.params.id!, asOf === null ? undefined : timeOf(asOf, 'asOf'));
+      return presentedOne(call, object, rec);
+    },
+  },
+  {
+    method: 'PATCH',
+    path: '/records/{object}/{id}',
+    access: 'staff',
+    summary: 'Change the given fields; If-Match is honoured',
+    handle: async (call) => {
+      const object = objectOf(call);
+      const input = fieldsBody(await call.body());
+      const rec = await call.runtime.records.patch(actor(call), object, call.params.id!, input, ifMatch(call.request));
+      return presentedOne(call, object, rec);
+    },
+  },
+  {
+    method: 'DELETE',
+    path: '/records/{object}/{id}',
+    access: 'staff',
+    summary: 'Put a record into the bin; If-Match is honoured',
+    handle: async (call) => {
+      await call.runtime.records.remove(actor(call), objectOf(call), call.params.id!, ifMatch(call.request));
+      return empty();
+    },
+  },
+  {
+    method: 'POST',
+    path: '/records/{object}/{id}/restore',
+    access: 'staff',
+    summary: 'Take a record out of the bin',
+    handle: async (call) => {
+      const object = objectOf(call);
+      return presentedOne(call, object, await call.runtime.records.restore(actor(call), object, call.params.id!));
+    },
+  },
+  {
+    method: 'POST',
+    path: '/records/{object}/{id}/actions/{name}',
+    access: 'staff',
+    summary: 'Run an action of a plugin with its input',
+    handle: async (call) => {
+      const object = objectOf(call);
+      const rec = await call.runtime.records.act(actor(call), object, call.params.id!, call.params.name!, await call.body());
+      return presentedOne(call, object, rec);
+    },
+  },
+  {
+    method: 'GET',
+    path: '/records/{object}/{id}/history',
+    access: 'staff',
+    summary: 'The changes of a record, newest first',
+    handle: async (call) => {
+      const object = objectOf(call);
+      const page = await call.runtime.history(call.principal, object, call.params.id!, limitOf(call.url, LIMIT_DEFAULT, LIMIT_MAX), call.url.searchParams.get('cursor') ?? undefined);
+      const refs = wantsRefs(call) ? await referencesOfChanges(call, object, page.data) : undefined;
+      return json({ ...page, ...(refs ? { refs } : {}) });
+    },
+  },
+  {
+    method: 'POST',
+    path: '/records/{object}/{id}/revert',
+    access: 'staff',
+    summary: 'Put fields back to what they were at a time',
+    handle: async (call) => {
+      const object = objectOf(call);
+      const body = await call.body();
+      const names = body.fields === undefined ? undefined : stringList(body.fields, 'fields');
+      const unknown = names?.find((name) => !object.fields.has(name));
+      if (unknown !== undefined) throw invalid([{ field: unknown.slice(0, 100), code: 'unknown_field', message: `is no field of ${object.name}` }]);
+      return presentedOne(call, object, await call.runtime.records.revert(actor(call), object, call.params.id!, timeOf(body.at, 'at'), names));
+    },
+  },
+  {
+    method: 'GET',
+    path: '/records/{object}/{id}/timeline',
+    access: 'staff',
+    summary: 'Changes, activities and tasks of a record, newest first',
+    handle: async (call) => {
+      const object = objectOf(call);
+      const rec = await call.runtime.records.get(call.principal, object, call.params.id!);
+      return json(await timeline(call.runtime, call.principal, object, rec, limitOf(call.url, 30, 100), call.url.searchParams.get('cursor')));
+    },
+  },
+  {
+    method: 'GET',
+    path: '/bin',
+    access: 'staff',
+    summary: 'Deleted records of an object, the last deleted first',
+    handle: async (call) => {
+      const object = call.runtime.records.object(call.url.searchParams.get('object') ?? '');
+      const page = await call.runtime.query.list(call.principal, object, { ...listOptions(call.url), deleted: true });
+      return json({ ...page, ...(await presented(call, object, page.data)) });
+    },
+  },
+  {
+    method: 'GET',
+    path: '/search',
+    access: 'staff',
+    summary: 'Records of all objects by their search text',
+    handle: async (call) => json({ data: await searchAll(call.runtime, call.principal, call.url.searchParams.get('q') ?? '', limitOf(call.url, 20, 50)) }),
+  },
+  {
+    method: 'POST',
+    path: '/collab/ticket',
+    access: 'staff',
+    summary: 'Tickets for the live documents of a record',
+    handle: async (call) => {
+      const body = await call.body();
+      const object = call.runtime.records.object(typeof body.object === 'string' ? body.object : '');
+      if (!isUuid(body.id)) throw notFound('record');
+      return json({ facets: await call.runtime.tickets.issue(call.principal, object, body.id) });
+    },
+  },
+  { method: 'GET', path: '/users', access: 'staff', summary: 'The staff', handle: async (call) => json({ data: await call.runtime.sessions.people() }) },
+  {
+    method: 'PATCH',
+    path: '/users/{id}',
+    access: 'admin',
+    summary: 'Change somebody’s role or access',
+    handle: async (call) => {
+      if (!isUuid(call.params.id)) throw notFound('user');
+      await call.runtime.sessions.changeUser(call.principal, call.params.id, await call.body());
+      return json((await call.runtime.sessions.people()).find((one) => one.id === call.params.id));
+    },
+  },
+  {
+    method: 'POST',
+    path: '/users/invitations',
+    access: 'admin',
+    summary: 'Invite somebody to the staff; answers the link',
+    handle: async (call) => {
+      const { email, name, role } = await call.body();
+      const secret = await call.runtime.sessions.invite(call.principal, { email, name, role });
+      return json({ url: `${call.runtime.origin()}/invite/${secret}` }, 201);
+    },
+  },
+  {
+    method: 'GET',
+    path: '/invitations/{token}',
+    access: 'public',
+    summary: 'What an invitation says',
+    handle: async (call) => json(await call.runtime.sessions.invitation(call.params.token!)),
+  },
+  {
+    method: 'POST',
+    path: '/invitations/{token}',
+    access: 'public',
+    summary: 'Accept an invitation; sets the session cookie',
+    handle: async (call) => {
+      const { name, password } = await call.body();
+      return json({}, 201, { 'set-cookie': await call.runtime.sessions.accept(call.params.token!, { name, password }) });
+    },
+  },
+  { method: 'GET', path: '/profile', access: 'person', summary: 'What I say of myself', handle: async (call) => json(await call.runtime.sessions.user(call.principal.id)) },
+  {
+    method: 'PATCH',
+    path: '/profile',
+    access: 'person',
+    summary: 'Change name, language, time zone or theme',
+    handle: async (call) => {
+      await call.runtime.sessions.changeProfile(call.principal.id, await call.body());
+      return json(await call.runtime.sessions.user(call.principal.id));
+    },
+  },
+  {
+    method: 'POST',
+    path: '/profile/password',
+    access: 'person',
+    summary: 'Change my password; other sessions end',
+    handle: async (call) => {
+      const { current, next } = await call.body();
+      return empty({ 'set-cookie': await call.runtime.sessions.changePassword(call.principal.id, current, next) });
+    },
+  },
+  {
+    method: 'GET',
+    path: '/views',
+    access: 'staff',
+    summary: 'Saved views of an object: mine and those shared with me',
+    handle: async (call) => json({ data: await call.runtime.views.list(call.principal, call.runtime.records.object(call.url.searchParams.get('object') ?? '')) }),
+  },
+  { method: 'POST', path: '/views', access: 'staff', summary: 'Save a view', handle: async (call) => json(await call.runtime.views.create(call.principal, await call.body()), 201) },
+  {
+    method: 'PATCH',
+    path: '/views/{id}',
+    access: 'staff',
+    summary: 'Change a saved view of mine',
+    handle: async (call) => json(await call.runtime.views.change(call.principal, call.params.id!, await call.body())),
+  },
+  {
+    method: 'DELETE',
+    path: '/views/{id}',
+    access: 'staff',
+    summary: 'Delete a saved view of mine',
+    handle: async (call) => {
+      await call.runtime.views.remove(call.principal, call.params.id!);
+      return empty();
+    },
+  },
+  { method: 'GET', path: '/setup', access: 'public', summary: 'Whether this Kith has been set up', handle: async (call) => json(await call.runtime.setup.state()) },
+  {
+    method: 'POST',
+    path: '/setup',
+    access: 'public',
+    summary: 'First run: the organisation and its first administrator; signs in',
+    handle: async (call) => json({}, 201, { 'set-cookie': await call.runtime.setup.begin(await call.body()) }),
+  },
+  { method: 'GET', path: '/organisation', access: 'staff', summary: 'The organisation', handle: async (call) => json(await call.runtime.setup.organisation()) },
+  {
+    method: 'PATCH',
+    path: '/organisation',
+    access: 'admin',
+    summary: 'Change the organisation',
+    handle: async (call) => json(await call.runtime.setup.changeOrganisation(await call.body())),
+  },
+  {
+    method: 'GET',
+    path: '/openapi.json',
+    access: 'public',
+    summary: 'This document',
+    handle: async (call) => json(openApi(call.runtime.model, routes)),
+  },
+];
+
+async function referencesOfChanges(call: Call, object: ModelObject, entries: readonly { by: string; changes: Record<string, unknown> }[]): Promise<Awaited<ReturnType<typeof titlesOf>>> {
+  const wanted = new Map<string, Set<string>>([['kith.user', new Set(entries.map((one) => one.by))]]);
+  for (const { changes } of entries) {
+    for (const [name, change] of Object.entries(changes)) {
+      const spec = object.fields.get(name)?.spec;
+      const target = spec?.type === 'ref' || spec?.type === 'refs' ? spec.to : spec?.type === 'user' ? 'kith.user' : undefined;
+      if (target === undefined || !Array.isArray(change)) continue;
+      const ids = wanted.get(target) ?? new Set<string>();
+      for (const id of change.flat()) if (isUuid(id)) ids.add(id);
+      wanted.set(target, ids);
+    }
+  }
+  return titlesOf(call.runtime.pool, call.runtime.model, wanted);
+}
+
+interface Compiled {
+  route: Route;
+  parts: string[];
+}
+const compiled: Compiled[] = routes.map((route) => ({ route, parts: route.path.slice(1).split('/') }));
+
+function find(method: string, path: string): { route: Route; params: Record<string, string> } | { allowed: string[] } {
+  const parts = path.split('/').filter(Boolean);
+  const allowed: string[] = [];
+  let best: { route: Route; params: Record<string, string> } | undefined;
+  for (const { route, parts: pattern } of compiled) {
+    if (pattern.length !== parts.length) continue;
+    const params: Record<string, string> = {};
+    const fits = pattern.every((piece, i) => {
+      if (!piece.startsWith('{')) return piece === parts[i];
+      params[piece.slice(1, -1)] = safeDecode(parts[i]!);
+      return true;
+    });
+    if (!fits) continue;
+    allowed.push(route.method);
+    // A literal path wins over a parameter: /users/invitations is not a user.
+    if (route.method === method && (!best || Object.keys(params).length < Object.keys(best.params).length)) best = { route, params };
+  }
+  return best ?? { allowed };
+}
+
+function safeDecode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw malformed('The address is not well-formed.');
+  }
+}
+
+/** Answers a request to `/api/v1…`. Throws {@link KithError}s, which the caller turns into problems. */
+export async function dispatch(runtime: Runtime, request: Request, ip: string): Promise<Response> {
+  const url = new URL(request.url);
+  const path = url.pathname.replace(/^\/api\/v1/, '') || '/';
+  const found = find(request.method === 'HEAD' ? 'GET' : request.method, path);
+  if (!('route' in found)) {
+    if (found.allowed.length === 0) throw notFound('path in this API');
+    throw new KithError(405, 'method_not_allowed', `This path takes ${[...new Set(found.allowed)].join(', ')}.`);
+  }
+  const { route, params } = found;
+  const headers = { authorization: request.headers.get('authorization'), cookie: request.headers.get('cookie') };
+  const auth = route.access === 'public' ? null : await runtime.sessions.authenticate(headers);
+  const write = request.method !== 'GET' && request.method !== 'HEAD';
+  const origin = request.headers.get('origin');
+  if (write && (auth?.via === 'cookie' || (route.access === 'public' && origin !== null)) && !runtime.sessions.originAllowed(origin)) {
+    throw new KithError(403, 'wrong_origin', 'This request comes from another site; open Kith at its own address (ORIGIN).');
+  }
+  if (route.access !== 'public' && !auth) throw unauthenticated();
+  if (route.access === 'admin' && auth && !hasRole(auth.principal, 'admin')) throw forbidden();
+  if (route.access === 'person' && !auth?.user) throw forbidden('This is for people, not for API keys.');
+  const response = await route.handle({
+    runtime,
+    request,
+    url,
+    params,
+    auth,
+    principal: auth?.principal ?? NOBODY,
+    ip,
+    language: languageOf(auth?.user?.language, request.headers.get('accept-language')),
+    body: (limit = BODY_LIMIT) => readBody(request, limit),
+  });
+  if (auth?.cookie && !response.headers.has('set-cookie')) response.headers.append('set-cookie', auth.cookie);
+  return response;
+}
+
+/** Stands where a public route has no caller. */
+const NOBODY: Principal = { id: newId(), kind: 'key', name: 'nobody', roles: [] };

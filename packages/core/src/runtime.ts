@@ -1,0 +1,273 @@
+/** One process of Kith: its connections and services, made for the roles that it has. */
+import { randomBytes } from 'node:crypto';
+import { buildModel, ModelError, type AnyPlugin, type AnyServer, type Model, type ModelObject, type Principal } from '@kith/sdk';
+import type pg from 'pg';
+import { checkServer, openKysely, openPool, type Db } from './database.ts';
+import { allowedOrigins, type Env } from './env.ts';
+import { BootError, KithError } from './errors.ts';
+import { Bus } from './events/bus.ts';
+import { EventTail, OutboxRelay } from './events/outbox.ts';
+import { LiveLists } from './live/lists.ts';
+import { createLog, errorData, type Log } from './log.ts';
+import { Query } from './query/query.ts';
+import { Views } from './query/views.ts';
+import { Records, type Committed } from './records/door.ts';
+import type { FieldNumbers } from './records/documents.ts';
+import { history, type HistoryEntry } from './records/history.ts';
+import { problem } from './rest/http.ts';
+import { dispatch } from './rest/routes.ts';
+import { migrate as migrateSchema, pendingMigrations } from './schema/migrate.ts';
+import { Sessions } from './sessions/sessions.ts';
+import { Tickets } from './sessions/tickets.ts';
+import { Setup } from './setup.ts';
+
+export { demoLoaded, demoLogins, seedDemo, type DemoLogin } from './demo.ts';
+export { BootError, KithError } from './errors.ts';
+export type { Env } from './env.ts';
+
+export interface RuntimeOptions {
+  roles: readonly ('web' | 'worker')[];
+  plugins: readonly AnyPlugin[];
+  servers: readonly AnyServer[];
+  env: Env;
+  databaseUrl: string;
+  log?: Log;
+  clock?: () => Date;
+}
+
+export interface Runtime {
+  readonly roles: readonly ('web' | 'worker')[];
+  readonly model: Model;
+  readonly servers: readonly AnyServer[];
+  readonly env: Env;
+  readonly databaseUrl: string;
+  readonly pool: pg.Pool;
+  /** Connections whose plans are kept whatever the values: for the commit statement and documents. */
+  readonly writePool: pg.Pool;
+  readonly db: Db;
+  readonly log: Log;
+  readonly clock: () => Date;
+  readonly bus: Bus;
+  readonly query: Query;
+  readonly records: Records;
+  readonly numbers: ReadonlyMap<string, FieldNumbers>;
+  readonly sessions: Sessions;
+  readonly tickets: Tickets;
+  readonly views: Views;
+  readonly setup: Setup;
+  readonly live: LiveLists;
+  readonly api: { handle: (request: Request, context: { ip: string }) => Promise<Response> };
+  /** Own commits, at once; those of other processes come over the bus. */
+  onCommitted: (listener: (committed: readonly Committed[]) => void) => void;
+  history: (principal: Principal, object: ModelObject, id: string, limit: number, cursor?: string) => Promise<{ data: HistoryEntry[]; nextCursor: string | null }>;
+  /** Tells everybody about commits that did not go through the door's own methods: flushes of documents. */
+  tell: (committed: readonly Committed[]) => void;
+  /** Public address, for links. */
+  origin: () => string;
+  /** The port that the web listens on, once it is known. */
+  setPort: (port: number) => void;
+  ready: () => boolean;
+  setReady: (ready: boolean) => void;
+  close: () => Promise<void>;
+}
+
+const WRITE_POOL = 6;
+const READ_POOL = 10;
+
+/** The model of these plugins, or a boot error that names the one at fault. */
+function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServer[]): Model {
+  let model: Model;
+  try {
+    model = buildModel(plugins);
+  } catch (error) {
+    if (error instanceof ModelError) throw new BootError(error.message);
+    throw error;
+  }
+  for (const object of model.objects.values()) {
+    for (const [name, action] of object.actions) {
+      const server = servers.find((one) => one.plugin.id === action.plugin);
+      if (!server?.actions?.[object.key]?.[name]) {
+        throw new BootError(`Plugin "${action.plugin}": action ${object.name}.${name} is declared and has no handler; add it under actions in defineServer`);
+      }
+    }
+  }
+  return model;
+}
+
+/** Brings a database up to date. Safe from several processes at once. */
+export async function migrate(options: Pick<RuntimeOptions, 'plugins' | 'servers' | 'databaseUrl'>): Promise<{ applied: string[] }> {
+  const model = modelOf(options.plugins, options.servers);
+  const pool = openPool(options.databaseUrl, 1, 'kith migrate');
+  try {
+    await checkServer(pool);
+    return { applied: await migrateSchema(pool, model, options.servers) };
+  } finally {
+    await pool.end();
+  }
+}
+
+/**
+ * Connects and starts the services of a process.
+ * @throws BootError with one line when the database is missing, too old or behind
+ */
+export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { roles, plugins, servers, env, databaseUrl } = options;
+  const log = options.log ?? createLog(env.logLevel, { roles: roles.join(',') });
+  const clock = options.clock ?? (() => new Date());
+  const model = modelOf(plugins, servers);
+  const pool = openPool(databaseUrl, READ_POOL, 'kith');
+  const writePool = openPool(withGenericPlans(databaseUrl), WRITE_POOL, 'kith write');
+  const closers: (() => Promise<void>)[] = [() => pool.end(), () => writePool.end()];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.reverse().splice(0)) await close().catch((error: unknown) => log('warn', 'a service did not close', errorData(error)));
+  };
+  try {
+    await checkServer(pool);
+    const missing = await pendingMigrations(pool, model, servers);
+    if (missing.length > 0) {
+      throw new BootError(`The database is behind by ${missing.length} change${missing.length === 1 ? '' : 's'} (${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}); run "npm run kith -- migrate".`);
+    }
+    const db = openKysely(pool);
+    const numbers = await readNumbers(pool);
+    const bus = new Bus(databaseUrl, pool, log);
+    const query = new Query(db, model);
+    const views = new Views(pool, model);
+    let port = env.port;
+    const origins = (): readonly string[] => allowedOrigins(env, port);
+    const sessions = new Sessions({
+      pool,
+      secure: env.origin?.startsWith('https:') ?? false,
+      origins,
+      accessChanged: (principal) => {
+        bus.accessChanged(principal);
+        bus.emit('access', principal);
+      },
+    });
+    bus.on('access', () => sessions.forget());
+    const relay = new OutboxRelay(databaseUrl, bus, log);
+    const listeners: ((committed: readonly Committed[]) => void)[] = [];
+    const tell = (committed: readonly Committed[]): void => {
+      if (committed.length === 0) return;
+      for (const listener of listeners) listener(committed);
+      bus.moved(committed.flatMap((one) => Object.entries(one.seqs).map(([facet, seq]) => [one.object, one.record, Number(facet), seq] as [string, string, number, number])));
+      for (const one of committed) if (one.kind === 'deleted') bus.recordClosed(one.object, one.record);
+      if (relay.leading) relay.wake();
+      else bus.wake();
+    };
+    const records = new Records({ writePool, db, model, servers, query, numbers, told: tell, log, clock });
+    const tickets = new Tickets(pool, records);
+    const setup = new Setup(pool, sessions);
+    const live = new LiveLists(query, pool, model);
+    await setup.setting('organisation');
+    if (roles.length > 0) {
+      await bus.start();
+      closers.push(() => bus.close());
+      relay.start();
+      closers.push(() => relay.close());
+    }
+    if (roles.includes('web')) {
+      const tail = new EventTail(pool, bus, log, (events) => live.handle(events));
+      await tail.start();
+      closers.push(() => tail.close());
+    }
+    let isReady = false;
+    const runtime: Runtime = {
+      roles,
+      model,
+      servers,
+      env,
+      databaseUrl,
+      pool,
+      writePool,
+      db,
+      log,
+      clock,
+      bus,
+      query,
+      records,
+      numbers,
+      sessions,
+      tickets,
+      views,
+      setup,
+      live,
+      tell,
+      api: { handle: (request, context) => answer(runtime, request, context.ip) },
+      onCommitted: (listener) => listeners.push(listener),
+      history: (principal, object, id, limit, cursor) => history(pool, records, principal, object, id, limit, cursor),
+      origin: () => env.origin ?? `http://localhost:${port}`,
+      setPort: (actual) => {
+        port = actual;
+      },
+      ready: () => isReady,
+      setReady: (ready) => {
+        isReady = ready;
+      },
+      close: closeAll,
+    };
+    return runtime;
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** What the commit statement looks like never depends on its values: planning it anew each time would cost more than running it. */
+function withGenericPlans(url: string): string {
+  const parsed = new URL(url);
+  parsed.searchParams.set('options', '-c plan_cache_mode=force_generic_plan -c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=30000');
+  return parsed.href;
+}
+
+async function readNumbers(pool: pg.Pool): Promise<Map<string, Map<string, number>>> {
+  const { rows } = await pool.query<{ object: string; name: string; num: number }>('select object, name, num from kith.field');
+  const numbers = new Map<string, Map<string, number>>();
+  for (const row of rows) {
+    const fields = numbers.get(row.object) ?? new Map<string, number>();
+    fields.set(row.name, row.num);
+    numbers.set(row.object, fields);
+  }
+  return numbers;
+}
+
+/** A request to the API, answered; errors become problems, unexpected ones are logged and say no more than that. */
+async function answer(runtime: Runtime, request: Request, ip: string): Promise<Response> {
+  const instance = new URL(request.url).pathname;
+  try {
+    return await dispatch(runtime, request, ip);
+  } catch (error) {
+    if (error instanceof KithError) return problem(error, instance);
+    const id = randomBytes(6).toString('hex');
+    runtime.log('error', 'a request failed', { id, method: request.method, path: instance.replace(/[0-9a-f-]{36}/g, '{id}'), ...errorData(error) });
+    const broken = error instanceof Error && 'code' in error && typeof error.code === 'string' && /^(08|57P|ECONN|53)/.test(error.code);
+    return problem(
+      broken
+        ? new KithError(503, 'database_unavailable', 'The database does not answer just now; try again in a moment.', { retryAfter: 1 })
+        : new KithError(500, 'internal', `Something went wrong (${id}); the log of the server says more.`),
+      instance,
+    );
+  }
+}
+
+let current: Runtime | undefined;
+/** Makes a runtime the one of this process. */
+export function setRuntime(runtime: Runtime): void {
+  current = runtime;
+}
+/** The runtime of this process. */
+export function getRuntime(): Runtime {
+  if (!current) throw new Error('the runtime of this process has not been set');
+  return current;
+}
+
+/** Makes a person of the staff. Without a password, one is made up and answered. */
+export async function createUser(runtime: Runtime, input: { email: string; role: string; name?: string; password?: string }): Promise<{ id: string; password: string }> {
+  const password = input.password ?? randomBytes(12).toString('base64url');
+  const id = await runtime.sessions.createUser({ ...input, password });
+  return { id, password };
+}
+
+/** Makes an API key and answers it, once. */
+export async function createKey(runtime: Runtime, input: { name: string; role: string }): Promise<{ id: string; key: string }> {
+  return runtime.sessions.createKey(input);
+}
