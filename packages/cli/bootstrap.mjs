@@ -347,13 +347,28 @@ function handOver(command, args) {
 /** Under npm, the death of npm (kill -9 passes nothing on) is the end of the command. */
 function watchParent(gone) {
   if (process.env.npm_lifecycle_event === undefined || windows) return;
-  const parent = process.ppid;
+  const began = ancestors();
   const timer = setInterval(() => {
-    if (process.ppid === parent) return;
+    const now = ancestors();
+    if (began.every((pid, index) => now[index] === pid)) return;
     clearInterval(timer);
     gone();
-  }, 500);
+  }, 250);
   timer.unref();
+}
+
+/** The parent and, where a shell stands in between, npm itself. */
+function ancestors() {
+  const parent = process.ppid;
+  if (process.platform !== 'linux') return [parent];
+  try {
+    const stat = fs.readFileSync(`/proc/${parent}/stat`, 'utf8');
+    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+    const grandparent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    return /^(sh|dash|bash|ash|busybox)$/.test(name) ? [parent, grandparent] : [parent];
+  } catch {
+    return [parent];
+  }
 }
 
 async function main() {
