@@ -29,13 +29,14 @@ async function main(): Promise<void> {
   const stop = async (): Promise<void> => {
     if (stopping) return;
     stopping = true;
-    runtime.drain();
+    runtime.setReady(false);
     await runtime.close();
     health?.close();
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
   process.on('disconnect', () => void stop());
+  runtime.setReady(true);
   process.send?.({ type: 'ready' });
 }
 

@@ -29,13 +29,11 @@ export async function prepare(env: Env, databaseUrl: string, out: Output): Promi
         password: env.admin.password,
       });
     }
-    if (!(await demoLoaded(runtime))) return [];
-    // Only those whose password is still the known one.
     const logins = await demoLogins(runtime);
     if (env.publicHost && logins.length > 0) {
       throw new CommandError(
         'demo_public',
-        `This database holds demo logins whose password is known (${logins[0]?.email}, …), and ${env.origin ?? env.host} is public. Change their passwords or switch these people off, or use another database.`,
+        `This database holds the demo, whose logins have a known password, and ${env.origin ?? env.host} is public. Use another database or data folder, or HOST=127.0.0.1 without a public ORIGIN.`,
       );
     }
     return logins;

@@ -44,14 +44,7 @@ export const userCreate: Command = {
       }),
     );
     const lines = [`Created ${email} as ${role}.`];
-    if (made.password !== undefined && password === undefined) lines.push(`Password, shown once: ${made.password}`);
-    if (made.inviteUrl !== undefined) lines.push(`To set a password, open: ${made.inviteUrl}`);
-    out.result(lines.join('\n'), {
-      id: made.id,
-      email,
-      role,
-      ...(password === undefined ? { password: made.password } : {}),
-      inviteUrl: made.inviteUrl,
-    });
+    if (password === undefined) lines.push(`Password, shown once: ${made.password}`);
+    out.result(lines.join('\n'), { id: made.id, email, role, ...(password === undefined ? { password: made.password } : {}) });
   },
 };
