@@ -32,7 +32,8 @@ const commands = {
   },
   dev: { entry: 'packages/cli/src/main.ts', args: ['start', '--watch'], build: false },
   bench: { entry: 'packages/cli/bench/main.ts', args: [], build: true },
-  test: { entry: 'packages/config/run-tests.ts', args: [], build: true },
+  // With arguments only unit tests run, and those need no built app.
+  test: { entry: 'packages/config/run-tests.ts', args: [], build: (rest) => rest.length === 0 },
   'test:long': {
     entry: 'packages/config/run-tests.ts',
     args: [],
