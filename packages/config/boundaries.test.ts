@@ -62,6 +62,7 @@ test.each([
   ['plugins/sales/src/server.ts', '@kith/core'],
   ['plugins/sales/src/ui/Board.svelte', '@kith/ui'],
   ['plugins/sales/src/deal.test.ts', '@kith/core/testing'],
+  ['plugins/sales/src/deal.test.ts', '@kith/plugin-contacts/server'],
   ['packages/installed/src/server.ts', '@kith/plugin-sales/server'],
 ])('%s may import %s', (file, source) => {
   expect(judge(file, source)).toBeUndefined();
