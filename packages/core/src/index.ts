@@ -1,10 +1,11 @@
 /** What the apps and collab use of the server besides the runtime. */
+export { transaction } from './database.ts';
 export { KithError, BootError, isDatabaseError } from './errors.ts';
 export { newId } from './ids.ts';
 export { createLog, errorData, type Log } from './log.ts';
 export { SYSTEM, hasRole } from './principal.ts';
 export { commit, wasCommitted, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './records/commit.ts';
-export { claimClients, compact, openStored, readStored, readTail, type Stored, type StoredDocument } from './records/documents.ts';
+export { claimClients, compact, lagging, lockRecord, openStored, readStored, readTail, type Stored, type StoredDocument } from './records/documents.ts';
 export { explain, type Actor, type Committed } from './records/door.ts';
 export { docBit, facetsOf, fieldsIn, STAFF, type Facet } from './records/facets.ts';
 export { applyGuard } from './records/prepare.ts';

@@ -135,6 +135,11 @@ async function seed(
   return { document: { generation, seq: 0, parts: [state], tail: 0, shown: null }, fields };
 }
 
+/** Takes the lock that every writer of a record takes first, and waits for it. */
+export async function lockRecord(client: Queryable, object: ModelObject, id: string): Promise<void> {
+  await client.query({ text: `select from ${tableName(object)} where id = $1 for no key update`, values: [id] });
+}
+
 /** The updates of a document after a sequence, in order; null when they have been compacted away. */
 export async function readTail(client: Queryable, record: string, facet: Facet, after: number): Promise<{ generation: number; seq: number; updates: Uint8Array[] } | null> {
   const { rows } = await client.query<{ generation: number; seq: number; updates: Buffer[] | null }>({
@@ -203,4 +208,10 @@ export async function claimClients(client: Queryable, record: string, facet: Fac
     values: [record, facet.num, generation, clients, principal],
   });
   return rows.filter((row) => row.principal !== principal).map((row) => row.client);
+}
+
+/** Records whose columns lag behind the large texts of their documents. */
+export async function lagging(client: Queryable): Promise<{ object: string; record: string }[]> {
+  const { rows } = await client.query<{ object: string; record: string }>({ text: 'select object, record from kith.doc_head where shown is not null order by record' });
+  return rows;
 }

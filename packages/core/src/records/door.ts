@@ -388,6 +388,17 @@ export class Records {
 
   /** Sets of references and references to any object have no constraint; their targets are looked up. */
   async #checkReferences(client: Queryable, object: ModelObject, rows: readonly Values[]): Promise<void> {
+    const names = await this.#unknown(client, object, rows, false);
+    if (names.length === 0) return;
+    throw invalid(names.slice(0, 100).map((field) => ({ field, code: 'unknown_reference', message: 'refers to a record that does not exist' })));
+  }
+
+  /** The fields of a change that refer to records or users that do not exist. */
+  unknownReferences(object: ModelObject, values: Values): Promise<string[]> {
+    return this.#unknown(this.#o.writePool, object, [values], true);
+  }
+
+  async #unknown(client: Queryable, object: ModelObject, rows: readonly Values[], constrained: boolean): Promise<string[]> {
     const wanted = new Map<string, Map<string, string>>();
     const want = (target: string, id: string, field: string): void => {
       const ids = wanted.get(target) ?? new Map<string, string>();
@@ -398,21 +409,25 @@ export class Records {
       for (const [name, value] of Object.entries(row)) {
         const spec = object.fields.get(name)?.spec;
         if (value === null || !spec) continue;
+        // Postgres itself refuses these; a live document wants to know before, so as not to hold up the flush it shares.
+        if (constrained && spec.type === 'ref') want(spec.to, value as string, name);
+        if (constrained && spec.type === 'user') want('kith.user', value as string, name);
         if (spec.type === 'refs') for (const id of value as string[]) want(spec.to, id, name);
         if (spec.type === 'anyRef') want((value as { object: string }).object, (value as { id: string }).id, name);
       }
     }
-    const problems: FieldProblem[] = [];
+    const unknown = new Set<string>();
     for (const [target, ids] of wanted) {
       const to = this.#o.model.objects.get(target);
+      const from = to ? tableName(to) : target === 'kith.user' ? 'kith."user"' : undefined;
       const found = new Set<string>();
-      if (to) {
-        const { rows: have } = await client.query<{ id: string }>({ text: `select id from ${tableName(to)} where id = any($1)`, values: [[...ids.keys()]] });
+      if (from) {
+        const { rows: have } = await client.query<{ id: string }>({ text: `select id from ${from} where id = any($1)`, values: [[...ids.keys()]] });
         for (const one of have) found.add(one.id);
       }
-      for (const [id, field] of ids) if (!found.has(id)) problems.push({ field, code: 'unknown_reference', message: 'refers to a record that does not exist' });
+      for (const [id, field] of ids) if (!found.has(id)) unknown.add(field);
     }
-    if (problems.length > 0) throw invalid(problems.slice(0, 100));
+    return [...unknown];
   }
 
   async #patchUnit(

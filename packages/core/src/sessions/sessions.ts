@@ -190,8 +190,11 @@ export class Sessions {
   async signOut(cookieHeader: string | null | undefined): Promise<string> {
     const id = this.#lucia.readSessionCookie(cookieHeader ?? '');
     if (id) {
+      const { user } = await this.#lucia.validateSession(id);
       await this.#lucia.invalidateSession(id);
-      this.#believed.delete(`cookie ${sha256(id)}`);
+      this.forget();
+      // Sockets that came in with this session are asked who they are again.
+      if (user) this.#o.accessChanged(user.id);
     }
     return this.#lucia.createBlankSessionCookie().serialize();
   }

@@ -1,0 +1,194 @@
+/**
+ * Group commit: whatever has come in while one flush was under way goes into the
+ * next, all documents and records of this node in one statement.
+ */
+import { commit, errorData, explain, isDatabaseError, KithError, lockRecord, newId, readStored, transaction, type Taken } from '@kith/core';
+import type { Runtime } from '@kith/core/runtime';
+import type { Draft, LiveDocument } from './document.ts';
+import { CLOSE } from './protocol.ts';
+
+/** Most records in one statement, so that none waits long for the others. */
+const MOST = 200;
+const LOCK_AFTER_MISSES = 3;
+const RETRY_MS = 100;
+/** Shortest time between the beginnings of two flushes: what comes in between shares the second. */
+const INTERVAL_MS = 4;
+
+export class Flusher {
+  readonly #runtime: Runtime;
+  readonly #dirty = new Set<LiveDocument>();
+  #running: Promise<void> | null = null;
+  #began = 0;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  /** Says that a document has something to commit. */
+  readonly wake = (document: LiveDocument): void => {
+    this.#dirty.add(document);
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null;
+      if ([...this.#dirty].some((one) => one.needsFlush)) this.wake([...this.#dirty].find((one) => one.needsFlush)!);
+    });
+  };
+
+  /** Resolves when nothing is left to commit. */
+  async idle(): Promise<void> {
+    while (this.#running) await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const wait = this.#began + INTERVAL_MS - performance.now();
+      await (wait > 0 ? new Promise((resolve) => setTimeout(resolve, wait)) : new Promise((resolve) => setImmediate(resolve)));
+      this.#began = performance.now();
+      const batch: LiveDocument[] = [];
+      for (const document of this.#dirty) {
+        if (document.closed) this.#dirty.delete(document);
+        else if (document.needsFlush) batch.push(document);
+        else if (!document.flushing) this.#dirty.delete(document);
+        if (batch.length === MOST) break;
+      }
+      if (batch.length === 0) return;
+      for (const document of batch) this.#dirty.delete(document);
+      await this.#flush(batch);
+      for (const document of batch) if (document.needsFlush) this.#dirty.add(document);
+    }
+  }
+
+  async #flush(batch: readonly LiveDocument[]): Promise<void> {
+    for (const document of batch) document.flushing = true;
+    try {
+      const lonely = batch.filter((document) => document.misses >= LOCK_AFTER_MISSES);
+      for (const document of lonely) await this.#alone(document);
+      const together = batch.filter((document) => document.misses < LOCK_AFTER_MISSES);
+      const drafts = new Map<LiveDocument, Draft>();
+      for (const document of together) {
+        const draft = await document.draft();
+        if (draft) drafts.set(document, draft);
+      }
+      if (drafts.size > 0) await this.#commit(drafts);
+    } catch (error) {
+      this.#runtime.log('error', 'a flush failed', errorData(error));
+      if (isUnreachable(error)) await sleep(RETRY_MS);
+      // What cannot be committed must not be shown as if it could: everybody loads anew.
+      else for (const document of batch) document.end(CLOSE.overload);
+    } finally {
+      for (const document of batch) document.flushing = false;
+    }
+  }
+
+  async #commit(drafts: ReadonlyMap<LiveDocument, Draft>): Promise<void> {
+    const flush = newId();
+    const units = [...drafts.values()].map((draft) => draft.unit);
+    let taken: Map<string, Taken>;
+    try {
+      taken = await commit(this.#runtime.writePool, units, false, flush);
+    } catch (error) {
+      if (isDatabaseError(error, '22', '23')) return this.#split(drafts, error);
+      if (!isUnreachable(error)) throw error;
+      return this.#lookUp(drafts, flush);
+    }
+    const committed = [];
+    const missed: LiveDocument[] = [];
+    for (const [document, draft] of drafts) {
+      const one = taken.get(document.id);
+      if (!one) {
+        missed.push(document);
+        continue;
+      }
+      document.committed(draft, one);
+      committed.push({ object: document.object.name, record: document.id, kind: 'changed' as const, seqs: one.seqs });
+    }
+    this.#runtime.tell(committed);
+    // Stale or busy: take in what others have committed, and try again with the next flush.
+    for (const document of missed) {
+      document.misses++;
+      await document.sync();
+    }
+  }
+
+  /** One bad value must not hold up the others: each record by itself, and the one at fault says which field. */
+  async #split(drafts: ReadonlyMap<LiveDocument, Draft>, error: unknown): Promise<void> {
+    if (drafts.size > 1) {
+      for (const [document, draft] of drafts) await this.#commit(new Map([[document, draft]]));
+      return;
+    }
+    for (const [document, draft] of drafts) {
+      const said = explain(this.#runtime.model, document.object, error);
+      const problem = said instanceof KithError ? said.errors?.[0] : undefined;
+      document.refuse(draft, problem?.field, problem?.message ?? 'does not fit');
+      // Nothing of it can be put back: give up on this copy rather than try for ever.
+      if (document.refused.size === 0) document.end(CLOSE.overload);
+    }
+  }
+
+  /** The answer was lost. Whether the flush was committed stands in the log, once Postgres answers again. */
+  async #lookUp(drafts: ReadonlyMap<LiveDocument, Draft>, flush: string): Promise<void> {
+    for (;;) {
+      await sleep(RETRY_MS);
+      try {
+        const { rows } = await this.#runtime.writePool.query<{ record: string; facet: number; seq: number }>(
+          'select record, facet, seq from kith.doc_log where flush = $1',
+          [flush],
+        );
+        const committed = [];
+        for (const [document, draft] of drafts) {
+          const row = rows.find((one) => one.record === document.id);
+          if (row) {
+            const seqs = { [row.facet]: row.seq };
+            document.committed(draft, { version: null, updatedAt: null, seqs });
+            committed.push({ object: document.object.name, record: document.id, kind: 'changed' as const, seqs });
+          }
+          await document.sync();
+        }
+        this.#runtime.tell(committed);
+        return;
+      } catch (error) {
+        if (!isUnreachable(error)) throw error;
+      }
+    }
+  }
+
+  /** Others were quicker three times: lock the record first, and commit it by itself. */
+  async #alone(document: LiveDocument): Promise<void> {
+    const done = await transaction(this.#runtime.writePool, async (client) => {
+      await lockRecord(client, document.object, document.id);
+      const stored = await readStored(client, document.object, document.id, document.facet);
+      if (!stored?.document || stored.row.deleted_at !== null) {
+        document.end(CLOSE.gone);
+        return null;
+      }
+      document.merge(stored);
+      const draft = document.closed ? null : await document.draft();
+      if (!draft) return null;
+      try {
+        const taken = (await commit(client, [draft.unit], true)).get(document.id);
+        return taken ? { draft, taken } : null;
+      } catch (error) {
+        if (!isDatabaseError(error, '22', '23')) throw error;
+        const said = explain(this.#runtime.model, document.object, error);
+        const problem = said instanceof KithError ? said.errors?.[0] : undefined;
+        document.refuse(draft, problem?.field, problem?.message ?? 'does not fit');
+        throw error;
+      }
+    }).catch((error: unknown) => {
+      if (isDatabaseError(error, '22', '23')) return null;
+      throw error;
+    });
+    if (!done) return;
+    document.committed(done.draft, done.taken);
+    this.#runtime.tell([{ object: document.object.name, record: document.id, kind: 'changed', seqs: done.taken.seqs }]);
+  }
+}
+
+/** Whether Postgres could not be reached or went away, rather than refused. */
+export function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (/^(08|57P0|53|25P02|25P03|40)/.test(code) || /^E[A-Z]+$/.test(code)) return true;
+  return /Connection terminated|connection timeout|Client has encountered|timeout exceeded when trying to connect|Query read timeout|server closed the connection/i.test(error.message);
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

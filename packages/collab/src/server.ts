@@ -1,0 +1,344 @@
+/**
+ * Sockets in: who it is, what they may, and which live document they get. One
+ * copy of a document per process, loaded once whoever asks first, gone when the
+ * last has left and all is stored.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { errorData, facetsOf, isDatabaseError, KithError, lagging, readStored, STAFF, type Authenticated, type SessionUser } from '@kith/core';
+import type { Runtime } from '@kith/core/runtime';
+import { isUuid, type ModelObject, type Principal } from '@kith/sdk';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { Connection, UPDATE_LIMIT } from './connection.ts';
+import { LiveDocument } from './document.ts';
+import { Flusher, isUnreachable } from './flusher.ts';
+import { ListSockets } from './lists.ts';
+import { CLOSE, type Presence } from './protocol.ts';
+
+export interface Collab {
+  /** Takes an upgrade if its path is `/collab/…` or `/live`; answers whether it did. */
+  upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
+  /** Documents in memory, and their sockets. */
+  stats: () => { documents: number; sockets: number };
+  /** Commits what is in memory, closes every socket so that clients come back elsewhere, and ends. */
+  close: () => Promise<void>;
+}
+
+const PING_MS = 30_000;
+const RECHECK_MS = 30_000;
+/** A document stays this long after its last reader, since people come back. */
+const LINGER_MS = 500;
+const EARLY_LIMIT = 100;
+
+interface Joined {
+  connection: Connection;
+  document: LiveDocument;
+  headers: { authorization?: string | undefined; cookie?: string | undefined };
+  via: 'ticket' | 'session';
+}
+
+/** Starts the live side on a runtime. Documents whose columns lag behind are caught up before it answers. */
+export async function attach(runtime: Runtime): Promise<Collab> {
+  const server = new Server(runtime);
+  await server.recover();
+  server.start();
+  return server;
+}
+
+class Server implements Collab {
+  readonly #runtime: Runtime;
+  readonly #flusher: Flusher;
+  readonly #lists: ListSockets;
+  readonly #documents = new Map<string, Promise<LiveDocument>>();
+  readonly #open = new Map<string, LiveDocument>();
+  readonly #joined = new Map<WebSocket, Joined>();
+  readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: UPDATE_LIMIT * 2, perMessageDeflate: false });
+  readonly #alive = new WeakSet<WebSocket>();
+  #timers: NodeJS.Timeout[] = [];
+  #closing = false;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+    this.#flusher = new Flusher(runtime);
+    this.#lists = new ListSockets(runtime);
+  }
+
+  start(): void {
+    const { bus } = this.#runtime;
+    this.#runtime.onCommitted((committed) => {
+      for (const one of committed) {
+        if (one.kind === 'deleted') this.#documentsOf(one.record).forEach((document) => document.end(CLOSE.gone));
+        for (const [facet, seq] of Object.entries(one.seqs)) this.#moved(one.object, one.record, Number(facet), seq);
+        if (one.kind === 'changed' && Object.keys(one.seqs).length === 0) this.#documentsOf(one.record).forEach((document) => this.#sync(document));
+      }
+    });
+    bus.on('moved', (moved) => {
+      for (const [object, record, facet, seq] of moved) this.#moved(object, record, facet, seq);
+    });
+    bus.on('closed', (closed) => {
+      for (const { record } of closed) this.#documentsOf(record).forEach((document) => document.end(CLOSE.gone));
+    });
+    bus.on('resync', () => {
+      for (const document of this.#open.values()) this.#sync(document);
+    });
+    bus.on('access', (principal) => void this.#recheck((joined) => joined.connection.principal.id === principal));
+    bus.on('here', (said) => this.#heard(said));
+    this.#timers.push(setInterval(() => this.#ping(), PING_MS), setInterval(() => void this.#recheck(() => true), RECHECK_MS));
+  }
+
+  /** Large texts whose columns were behind when a process died. */
+  async recover(): Promise<void> {
+    const behind = await lagging(this.#runtime.pool);
+    for (const { object: name, record } of behind) {
+      const object = this.#runtime.model.objects.get(name);
+      if (!object) continue;
+      try {
+        const document = await this.#document(object, record);
+        document.catchUpNow();
+        await this.#flusher.idle();
+        this.#linger(document);
+      } catch (error) {
+        // A record that was deleted since has no columns to catch up.
+        if (!(error instanceof KithError)) throw error;
+      }
+    }
+  }
+
+  #documentsOf(record: string): LiveDocument[] {
+    return [...this.#open.values()].filter((document) => document.id === record);
+  }
+
+  #moved(object: string, record: string, _facet: number, seq: number): void {
+    const document = this.#open.get(`${object}/${record}/${STAFF.name}`);
+    if (document && seq > document.seq && !document.flushing) this.#sync(document);
+    else if (document && seq > document.seq) void document.settled().then(() => (document.seq < seq ? this.#sync(document) : undefined));
+  }
+
+  #sync(document: LiveDocument): void {
+    document.sync().catch((error: unknown) => this.#runtime.log(isUnreachable(error) ? 'debug' : 'warn', 'a document could not be brought up to date', errorData(error)));
+  }
+
+  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const url = new URL(req.url ?? '/', 'http://kith.internal');
+    if (url.pathname === '/live') {
+      this.#sockets.handleUpgrade(req, socket, head, (ws) => this.#lists.accept(ws, req));
+      return true;
+    }
+    if (!url.pathname.startsWith('/collab/')) return false;
+    // Browsers do not see why an upgrade was refused: everything is said by a close code.
+    this.#sockets.handleUpgrade(req, socket, head, (ws) => {
+      ws.binaryType = 'arraybuffer';
+      void this.#accept(ws, req, url);
+    });
+    return true;
+  }
+
+  async #accept(ws: WebSocket, req: IncomingMessage, url: URL): Promise<void> {
+    const early: Uint8Array[] = [];
+    let connection: Connection | undefined;
+    ws.on('message', (data: ArrayBuffer | Buffer, binary: boolean) => {
+      if (!binary) return ws.close(CLOSE.malformed, 'messages are binary');
+      const frame = new Uint8Array(data as ArrayBuffer);
+      if (connection) connection.receive(frame);
+      else if (early.push(frame) > EARLY_LIMIT) ws.close(CLOSE.overload, 'too much at once');
+    });
+    ws.on('error', () => undefined);
+    ws.on('pong', () => this.#alive.add(ws));
+    this.#alive.add(ws);
+    ws.on('close', () => {
+      this.#joined.delete(ws);
+      connection?.left();
+    });
+    try {
+      const headers = { authorization: req.headers.authorization, cookie: req.headers.cookie };
+      const place = placeOf(url);
+      const object = this.#runtime.model.objects.get(place.object);
+      const who = await this.#who(url.searchParams.get('ticket'), headers, req.headers.origin, place);
+      if (!who) return ws.close(CLOSE.unauthenticated, 'sign in, or use a new ticket');
+      if (!object || !isUuid(place.id) || !facetsOf(object).some((facet) => facet.name === place.facet)) return ws.close(CLOSE.notFound, 'no such record');
+      const { records } = this.#runtime;
+      const [read, write] = await Promise.all([records.allowed(who.principal, object, place.id, 'read'), records.allowed(who.principal, object, place.id, 'update')]);
+      if (!read) return ws.close(...(await this.#whyNot(object, place.id)));
+      const document = await this.#join(object, place.id);
+      if (ws.readyState !== ws.OPEN) return this.#linger(document);
+      if (this.#closing) return ws.close(CLOSE.restart, 'restarting');
+      connection = new Connection({ socket: ws, document, principal: who.principal, user: who.user, write, present: (...said) => this.#present(...said) });
+      this.#joined.set(ws, { connection, document, headers, via: who.via });
+      const first = early.splice(0);
+      await connection.start(first);
+    } catch (error) {
+      if (error instanceof KithError && error.status === 404) return ws.close(CLOSE.notFound, 'no such record');
+      this.#runtime.log(isUnreachable(error) ? 'debug' : 'error', 'a document could not be opened', errorData(error));
+      // A failed load closes the door: the client comes back, and never gets an empty document.
+      ws.close(CLOSE.overload, 'try again in a moment');
+    }
+  }
+
+  async #who(
+    ticket: string | null,
+    headers: Joined['headers'],
+    origin: string | undefined,
+    place: { object: string; id: string; facet: string },
+  ): Promise<{ principal: Principal; user: SessionUser | undefined; via: Joined['via'] } | null> {
+    if (ticket && isUuid(place.id)) {
+      const principal = await this.#runtime.tickets.redeem(ticket, place.object, place.id, place.facet);
+      if (principal) {
+        const user = principal.kind === 'staff' ? await this.#runtime.sessions.user(principal.id) : undefined;
+        return { principal: user ? { ...principal, name: user.name, roles: user.roles } : principal, user, via: 'ticket' };
+      }
+    }
+    const known: Authenticated | null = await this.#runtime.sessions.authenticate(headers);
+    if (!known || (known.via === 'cookie' && !this.#runtime.sessions.originAllowed(origin))) return null;
+    return { principal: known.principal, user: known.user, via: 'session' };
+  }
+
+  async #whyNot(object: ModelObject, id: string): Promise<[number, string]> {
+    const stored = await readStored(this.#runtime.pool, object, id, STAFF);
+    return stored && stored.row.deleted_at !== null ? [CLOSE.gone, 'the record was deleted'] : [CLOSE.notFound, 'no such record'];
+  }
+
+  /** The document of a record, with one promise for all who ask while it loads. */
+  async #document(object: ModelObject, id: string): Promise<LiveDocument> {
+    const key = `${object.name}/${id}/${STAFF.name}`;
+    const known = this.#documents.get(key);
+    if (known) return known;
+    const document = new LiveDocument(this.#runtime, object, id, this.#flusher.wake);
+    document.abandoned = () => this.#linger(document);
+    const loading = document.load().then(() => {
+      this.#open.set(key, document);
+      return document;
+    });
+    this.#documents.set(key, loading);
+    try {
+      return await loading;
+    } catch (error) {
+      this.#documents.delete(key);
+      throw error;
+    }
+  }
+
+  /** A document that is not about to go. */
+  async #join(object: ModelObject, id: string): Promise<LiveDocument> {
+    for (;;) {
+      const document = await this.#document(object, id);
+      if (!document.closed) return document;
+      await this.#drop(document);
+    }
+  }
+
+  async #drop(document: LiveDocument): Promise<void> {
+    if (this.#open.get(document.key) === document) {
+      this.#open.delete(document.key);
+      this.#documents.delete(document.key);
+    }
+    await Promise.resolve();
+  }
+
+  /** Unloads a document once nobody is there and all is stored. */
+  #linger(document: LiveDocument): void {
+    if (document.closed) {
+      void this.#drop(document);
+      return;
+    }
+    if (document.connections.size > 0) return;
+    setTimeout(
+      () => {
+        void (async () => {
+          if (document.connections.size > 0 || this.#open.get(document.key) !== document) return;
+          document.catchUpNow();
+          await document.settled();
+          await this.#flusher.idle();
+          // Somebody may have come while it was being stored.
+          if (document.connections.size > 0 || document.pending.length > 0 || document.lagging || document.closed) {
+            if (document.closed) await this.#drop(document);
+            return;
+          }
+          await this.#drop(document);
+          await document.unload();
+        })();
+      },
+      this.#closing ? 0 : LINGER_MS,
+    );
+  }
+
+  /** Rights may have changed: whoever has less than they joined with is closed. */
+  async #recheck(concerned: (joined: Joined) => boolean): Promise<void> {
+    for (const [ws, joined] of this.#joined) {
+      if (!concerned(joined)) continue;
+      try {
+        await this.#recheckOne(ws, joined);
+      } catch (error) {
+        if (!isUnreachable(error) && !isDatabaseError(error)) throw error;
+      }
+    }
+  }
+
+  async #recheckOne(_ws: WebSocket, { connection, document, headers, via }: Joined): Promise<void> {
+    let { principal } = connection;
+    if (via === 'session') {
+      const known = await this.#runtime.sessions.authenticate(headers);
+      if (!known) return connection.close(CLOSE.unauthenticated, 'you are signed out');
+      principal = known.principal;
+    } else if (principal.kind === 'staff') {
+      const people = await this.#runtime.sessions.people();
+      const person = people.find((one) => one.id === principal.id);
+      if (!person?.active) return connection.close(CLOSE.unauthenticated, 'you are signed out');
+      principal = { ...principal, roles: [person.role as Principal['roles'][number]] };
+    }
+    const { records } = this.#runtime;
+    const [read, write] = await Promise.all([
+      records.allowed(principal, document.object, document.id, 'read'),
+      records.allowed(principal, document.object, document.id, 'update'),
+    ]);
+    if (!read || write !== connection.write) connection.close(CLOSE.gone, 'your rights have changed');
+  }
+
+  #present(document: LiveDocument, presences: Presence[]): void {
+    this.#lists.recordPresence(document.object.name, document.id, document.presences());
+    // A draft too large for a notification is seen on its own node only.
+    if (JSON.stringify(presences).length < 4_000) this.#runtime.bus.here({ document: document.key, presences });
+  }
+
+  #heard(said: unknown): void {
+    if (typeof said !== 'object' || said === null) return;
+    if ('document' in said && 'presences' in said) {
+      const { document: key, presences } = said as { document: string; presences: Presence[] };
+      const document = this.#open.get(key);
+      for (const presence of presences) document?.setRemotePresence(presence);
+    } else this.#lists.heard(said);
+  }
+
+  #ping(): void {
+    for (const ws of this.#sockets.clients) {
+      if (!this.#alive.has(ws) && this.#joined.has(ws)) {
+        ws.terminate();
+        continue;
+      }
+      this.#alive.delete(ws);
+      if (ws.readyState === ws.OPEN) ws.ping();
+    }
+  }
+
+  stats(): { documents: number; sockets: number } {
+    return { documents: this.#open.size, sockets: this.#sockets.clients.size };
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const document of this.#open.values()) document.catchUpNow();
+    await this.#flusher.idle();
+    this.#lists.close();
+    for (const ws of this.#sockets.clients) ws.close(CLOSE.restart, 'restarting');
+    await Promise.all([...this.#open.values()].map((document) => document.unload()));
+    this.#open.clear();
+    for (const ws of this.#sockets.clients) ws.terminate();
+    this.#sockets.close();
+  }
+}
+
+/** `/collab/{object}/{id}/{facet}` */
+function placeOf(url: URL): { object: string; id: string; facet: string } {
+  const [object = '', id = '', facet = ''] = url.pathname.slice('/collab/'.length).split('/').map(decodeURIComponent);
+  return { object, id, facet };
+}
