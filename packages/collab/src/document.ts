@@ -178,7 +178,8 @@ export class LiveDocument {
     if (strange.length === 0) return true;
     const unknown = this.#beyond(update, strange);
     const claimable = unknown.filter((client) => !isServerClient(client) && !this.#owners.has(client));
-    const taken = claimable.length > 0 ? await claimClients(this.runtime.writePool, this.id, this.facet, this.generation, claimable, principal.id) : [];
+    const taken =
+      claimable.length > 0 ? await claimClients(this.runtime.writePool, this.id, this.facet, this.generation, claimable, principal.id) : [];
     for (const client of claimable) if (!taken.includes(client)) this.#owners.set(client, principal.id);
     const foreign = unknown.filter((client) => this.#owners.get(client) !== principal.id);
     if (foreign.length === 0) return true;
@@ -360,7 +361,10 @@ export class LiveDocument {
     if (references.length > 0) {
       // What comes in while the database is asked is not part of this flush, and a correction must not build on it.
       state = Y.encodeStateAsUpdate(this.y);
-      const unknown = await this.runtime.records.unknownReferences(this.object, Object.fromEntries(references.map((field) => [field.name, values[field.name]!])));
+      const unknown = await this.runtime.records.unknownReferences(
+        this.object,
+        Object.fromEntries(references.map((field) => [field.name, values[field.name]!])),
+      );
       for (const field of references) {
         if (!unknown.includes(field.name)) continue;
         wrong.set(field, { code: 'unknown_reference', message: 'refers to a record that does not exist' });
@@ -487,7 +491,10 @@ export class LiveDocument {
     for (const [author, changes] of perAuthor) writes.push({ author, cause, changes });
     for (const [author, names] of texts) {
       const known = this.#sessions.get(author);
-      const session = known && now - known.last < SESSION_QUIET_MS ? known : { id: newId(), at: new Date(now).toISOString(), last: now, old: new Map<string, FieldValue>(), names: new Set<string>() };
+      const session =
+        known && now - known.last < SESSION_QUIET_MS
+          ? known
+          : { id: newId(), at: new Date(now).toISOString(), last: now, old: new Map<string, FieldValue>(), names: new Set<string>() };
       session.last = now;
       this.#sessions.set(author, session);
       for (const name of names) {
@@ -495,7 +502,8 @@ export class LiveDocument {
         session.names.add(name);
       }
       const changes: Changes = {};
-      for (const name of session.names) changes[name] = [session.old.get(name) ?? null, name in patch ? patch[name]! : (this.fields[name] ?? null)];
+      for (const name of session.names)
+        changes[name] = [session.old.get(name) ?? null, name in patch ? patch[name]! : (this.fields[name] ?? null)];
       writes.push({ author, cause: { kind: 'edit', id: session.id }, changes, session: { id: session.id, at: session.at } });
     }
     return writes;
@@ -513,7 +521,11 @@ export class LiveDocument {
   #referencesIn(values: Readonly<Record<string, FieldValue>>): ModelField[] {
     return Object.keys(values)
       .map((name) => this.#live.get(name)!)
-      .filter((field) => values[field.name] !== null && (field.type === 'refs' || field.type === 'anyRef' || field.type === 'ref' || field.type === 'user'));
+      .filter(
+        (field) =>
+          values[field.name] !== null &&
+          (field.type === 'refs' || field.type === 'anyRef' || field.type === 'ref' || field.type === 'user'),
+      );
   }
 
   /** A draft was committed: the live copy gets its correction, and everybody gets the update. */

@@ -188,7 +188,9 @@ export function isUnreachable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (/^(08|57P0|53|25P02|25P03|40)/.test(code) || /^E[A-Z]+$/.test(code)) return true;
-  return /Connection terminated|connection timeout|Client has encountered|timeout exceeded when trying to connect|Query read timeout|server closed the connection/i.test(error.message);
+  return /Connection terminated|connection timeout|Client has encountered|timeout exceeded when trying to connect|Query read timeout|server closed the connection/i.test(
+    error.message,
+  );
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

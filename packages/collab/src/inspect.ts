@@ -30,7 +30,8 @@ export function isKnown(doc: Y.Doc, update: Uint8Array): boolean {
     const known = doc.store.clients.get(client);
     for (const { clock, len } of deletions) {
       if (!known || clock + len > Y.getState(doc.store, client)) return false;
-      for (let i = Y.findIndexSS(known, clock); i < known.length && known[i]!.id.clock < clock + len; i++) if (!known[i]!.deleted) return false;
+      for (let i = Y.findIndexSS(known, clock); i < known.length && known[i]!.id.clock < clock + len; i++)
+        if (!known[i]!.deleted) return false;
     }
   }
   return true;

@@ -58,7 +58,8 @@ export class ListSockets {
     void (async () => {
       try {
         const known = await this.#runtime.sessions.authenticate({ authorization: req.headers.authorization, cookie: req.headers.cookie });
-        if (!known || (known.via === 'cookie' && !this.#runtime.sessions.originAllowed(req.headers.origin))) return ws.close(CLOSE.unauthenticated, 'sign in');
+        if (!known || (known.via === 'cookie' && !this.#runtime.sessions.originAllowed(req.headers.origin)))
+          return ws.close(CLOSE.unauthenticated, 'sign in');
         if (ws.readyState !== ws.OPEN) return;
         socket = { ws, principal: known.principal, user: known.user, watches: new Map(), here: null };
         this.#sockets.add(socket);
@@ -91,7 +92,9 @@ export class ListSockets {
     const object: ModelObject = this.#runtime.records.object(String(message.object));
     const filter = message.filter === undefined || message.filter === null ? undefined : parseFilter(message.filter);
     const search = typeof message.search === 'string' ? message.search : undefined;
-    const stop = this.#runtime.live.watch(socket.principal, object, filter, search, (change) => this.#send(socket, { op: 'changed', id, ...change, by: change.by[0] ?? null, authors: change.by }));
+    const stop = this.#runtime.live.watch(socket.principal, object, filter, search, (change) =>
+      this.#send(socket, { op: 'changed', id, ...change, by: change.by[0] ?? null, authors: change.by }),
+    );
     socket.watches.set(id, { stop, object: object.name });
     this.#send(socket, { op: 'watching', id });
     this.#send(socket, { op: 'here', object: object.name, people: this.#people(object.name) });
@@ -159,7 +162,8 @@ export class ListSockets {
     setTimeout(() => {
       this.#due.delete(object);
       const message = { op: 'here', object, people: this.#people(object) };
-      for (const socket of this.#sockets) if ([...socket.watches.values()].some((one) => one.object === object)) this.#send(socket, message);
+      for (const socket of this.#sockets)
+        if ([...socket.watches.values()].some((one) => one.object === object)) this.#send(socket, message);
     }, 100);
   }
 

@@ -5,7 +5,17 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { errorData, facetsOf, isDatabaseError, KithError, lagging, readStored, STAFF, type Authenticated, type SessionUser } from '@kith/core';
+import {
+  errorData,
+  facetsOf,
+  isDatabaseError,
+  KithError,
+  lagging,
+  readStored,
+  STAFF,
+  type Authenticated,
+  type SessionUser,
+} from '@kith/core';
 import type { Runtime } from '@kith/core/runtime';
 import { isUuid, type ModelObject, type Principal } from '@kith/sdk';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -69,7 +79,8 @@ class Server implements Collab {
       for (const one of committed) {
         if (one.kind === 'deleted') this.#documentsOf(one.record).forEach((document) => document.end(CLOSE.gone));
         for (const [facet, seq] of Object.entries(one.seqs)) this.#moved(one.object, one.record, Number(facet), seq);
-        if (one.kind === 'changed' && Object.keys(one.seqs).length === 0) this.#documentsOf(one.record).forEach((document) => this.#sync(document));
+        if (one.kind === 'changed' && Object.keys(one.seqs).length === 0)
+          this.#documentsOf(one.record).forEach((document) => this.#sync(document));
       }
     });
     bus.on('moved', (moved) => {
@@ -83,7 +94,10 @@ class Server implements Collab {
     });
     bus.on('access', (principal) => void this.#recheck((joined) => joined.connection.principal.id === principal));
     bus.on('here', (said) => this.#heard(said));
-    this.#timers.push(setInterval(() => this.#ping(), PING_MS), setInterval(() => void this.#recheck(() => true), RECHECK_MS));
+    this.#timers.push(
+      setInterval(() => this.#ping(), PING_MS),
+      setInterval(() => void this.#recheck(() => true), RECHECK_MS),
+    );
   }
 
   /** Large texts whose columns were behind when a process died. */
@@ -115,7 +129,11 @@ class Server implements Collab {
   }
 
   #sync(document: LiveDocument): void {
-    document.sync().catch((error: unknown) => this.#runtime.log(isUnreachable(error) ? 'debug' : 'warn', 'a document could not be brought up to date', errorData(error)));
+    document
+      .sync()
+      .catch((error: unknown) =>
+        this.#runtime.log(isUnreachable(error) ? 'debug' : 'warn', 'a document could not be brought up to date', errorData(error)),
+      );
   }
 
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): boolean {
@@ -155,14 +173,25 @@ class Server implements Collab {
       const object = this.#runtime.model.objects.get(place.object);
       const who = await this.#who(url.searchParams.get('ticket'), headers, req.headers.origin, place);
       if (!who) return ws.close(CLOSE.unauthenticated, 'sign in, or use a new ticket');
-      if (!object || !isUuid(place.id) || !facetsOf(object).some((facet) => facet.name === place.facet)) return ws.close(CLOSE.notFound, 'no such record');
+      if (!object || !isUuid(place.id) || !facetsOf(object).some((facet) => facet.name === place.facet))
+        return ws.close(CLOSE.notFound, 'no such record');
       const { records } = this.#runtime;
-      const [read, write] = await Promise.all([records.allowed(who.principal, object, place.id, 'read'), records.allowed(who.principal, object, place.id, 'update')]);
+      const [read, write] = await Promise.all([
+        records.allowed(who.principal, object, place.id, 'read'),
+        records.allowed(who.principal, object, place.id, 'update'),
+      ]);
       if (!read) return ws.close(...(await this.#whyNot(object, place.id)));
       const document = await this.#join(object, place.id);
       if (ws.readyState !== ws.OPEN) return this.#linger(document);
       if (this.#closing) return ws.close(CLOSE.restart, 'restarting');
-      connection = new Connection({ socket: ws, document, principal: who.principal, user: who.user, write, present: (...said) => this.#present(...said) });
+      connection = new Connection({
+        socket: ws,
+        document,
+        principal: who.principal,
+        user: who.user,
+        write,
+        present: (...said) => this.#present(...said),
+      });
       this.#joined.set(ws, { connection, document, headers, via: who.via });
       const first = early.splice(0);
       await connection.start(first);

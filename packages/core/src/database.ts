@@ -52,10 +52,14 @@ export async function checkServer(pool: pg.Pool): Promise<void> {
     const { rows } = await pool.query<{ server_version_num: string }>('show server_version_num');
     version = Number(rows[0]?.server_version_num);
   } catch (error) {
-    throw new BootError(`The database does not answer (${error instanceof Error ? error.message : String(error)}); check DATABASE_URL and that Postgres runs.`);
+    throw new BootError(
+      `The database does not answer (${error instanceof Error ? error.message : String(error)}); check DATABASE_URL and that Postgres runs.`,
+    );
   }
   if (version < 180_000) {
-    throw new BootError(`Postgres ${Math.floor(version / 10_000)} is too old: Kith needs PostgreSQL 18 or newer; upgrade the server or point DATABASE_URL elsewhere.`);
+    throw new BootError(
+      `Postgres ${Math.floor(version / 10_000)} is too old: Kith needs PostgreSQL 18 or newer; upgrade the server or point DATABASE_URL elsewhere.`,
+    );
   }
 }
 

@@ -32,8 +32,13 @@ export async function demoLogins(runtime: Runtime): Promise<DemoLogin[]> {
  * @param options.originalDates Keep the data set's own dates; otherwise all move by the same whole number of weeks so that the last is this week.
  * @throws BootError when no plugin brings it or one is loaded already
  */
-export async function seedDemo(runtime: Runtime, name: string, options: { originalDates?: boolean } = {}): Promise<{ logins: DemoLogin[] }> {
-  if (runtime.env.publicHost) throw new BootError('The demo’s logins have a known password, and this Kith is on a public host; load it on 127.0.0.1 only.');
+export async function seedDemo(
+  runtime: Runtime,
+  name: string,
+  options: { originalDates?: boolean } = {},
+): Promise<{ logins: DemoLogin[] }> {
+  if (runtime.env.publicHost)
+    throw new BootError('The demo’s logins have a known password, and this Kith is on a public host; load it on 127.0.0.1 only.');
   if (await demoLoaded(runtime)) throw new BootError('A demo is loaded already.');
   const order = [...runtime.model.plugins.keys()];
   const demos = runtime.servers

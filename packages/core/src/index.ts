@@ -5,7 +5,17 @@ export { newId } from './ids.ts';
 export { createLog, errorData, type Log } from './log.ts';
 export { SYSTEM, hasRole } from './principal.ts';
 export { commit, wasCommitted, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './records/commit.ts';
-export { claimClients, compact, lagging, lockRecord, openStored, readStored, readTail, type Stored, type StoredDocument } from './records/documents.ts';
+export {
+  claimClients,
+  compact,
+  lagging,
+  lockRecord,
+  openStored,
+  readStored,
+  readTail,
+  type Stored,
+  type StoredDocument,
+} from './records/documents.ts';
 export { explain, type Actor, type Committed } from './records/door.ts';
 export { docBit, facetsOf, fieldsIn, STAFF, type Facet } from './records/facets.ts';
 export { applyGuard } from './records/prepare.ts';

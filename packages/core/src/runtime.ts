@@ -59,7 +59,13 @@ export interface Runtime {
   readonly api: { handle: (request: Request, context: { ip: string }) => Promise<Response> };
   /** Own commits, at once; those of other processes come over the bus. */
   onCommitted: (listener: (committed: readonly Committed[]) => void) => void;
-  history: (principal: Principal, object: ModelObject, id: string, limit: number, cursor?: string) => Promise<{ data: HistoryEntry[]; nextCursor: string | null }>;
+  history: (
+    principal: Principal,
+    object: ModelObject,
+    id: string,
+    limit: number,
+    cursor?: string,
+  ) => Promise<{ data: HistoryEntry[]; nextCursor: string | null }>;
   /** Tells everybody about commits that did not go through the door's own methods: flushes of documents. */
   tell: (committed: readonly Committed[]) => void;
   /** Public address, for links. */
@@ -87,7 +93,9 @@ function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServer[]): 
     for (const [name, action] of object.actions) {
       const server = servers.find((one) => one.plugin.id === action.plugin);
       if (!server?.actions?.[object.key]?.[name]) {
-        throw new BootError(`Plugin "${action.plugin}": action ${object.name}.${name} is declared and has no handler; add it under actions in defineServer`);
+        throw new BootError(
+          `Plugin "${action.plugin}": action ${object.name}.${name} is declared and has no handler; add it under actions in defineServer`,
+        );
       }
     }
   }
@@ -119,13 +127,16 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const writePool = openPool(withGenericPlans(databaseUrl), WRITE_POOL, 'kith write');
   const closers: (() => Promise<void>)[] = [() => pool.end(), () => writePool.end()];
   const closeAll = async (): Promise<void> => {
-    for (const close of closers.reverse().splice(0)) await close().catch((error: unknown) => log('warn', 'a service did not close', errorData(error)));
+    for (const close of closers.reverse().splice(0))
+      await close().catch((error: unknown) => log('warn', 'a service did not close', errorData(error)));
   };
   try {
     await checkServer(pool);
     const missing = await pendingMigrations(pool, model, servers);
     if (missing.length > 0) {
-      throw new BootError(`The database is behind by ${missing.length} change${missing.length === 1 ? '' : 's'} (${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}); run "npm run kith -- migrate".`);
+      throw new BootError(
+        `The database is behind by ${missing.length} change${missing.length === 1 ? '' : 's'} (${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}); run "npm run kith -- migrate".`,
+      );
     }
     const db = openKysely(pool);
     const numbers = await readNumbers(pool);
@@ -149,7 +160,11 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     const tell = (committed: readonly Committed[]): void => {
       if (committed.length === 0) return;
       for (const listener of listeners) listener(committed);
-      bus.moved(committed.flatMap((one) => Object.entries(one.seqs).map(([facet, seq]) => [one.object, one.record, Number(facet), seq] as [string, string, number, number])));
+      bus.moved(
+        committed.flatMap((one) =>
+          Object.entries(one.seqs).map(([facet, seq]) => [one.object, one.record, Number(facet), seq] as [string, string, number, number]),
+        ),
+      );
       for (const one of committed) if (one.kind === 'deleted') bus.recordClosed(one.object, one.record);
       if (relay.leading) relay.wake();
       else bus.wake();
@@ -215,7 +230,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 /** What the commit statement looks like never depends on its values: planning it anew each time would cost more than running it. */
 function withGenericPlans(url: string): string {
   const parsed = new URL(url);
-  parsed.searchParams.set('options', '-c plan_cache_mode=force_generic_plan -c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=30000');
+  parsed.searchParams.set(
+    'options',
+    '-c plan_cache_mode=force_generic_plan -c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=30000',
+  );
   return parsed.href;
 }
 
@@ -238,7 +256,12 @@ async function answer(runtime: Runtime, request: Request, ip: string): Promise<R
   } catch (error) {
     if (error instanceof KithError) return problem(error, instance);
     const id = randomBytes(6).toString('hex');
-    runtime.log('error', 'a request failed', { id, method: request.method, path: instance.replace(/[0-9a-f-]{36}/g, '{id}'), ...errorData(error) });
+    runtime.log('error', 'a request failed', {
+      id,
+      method: request.method,
+      path: instance.replace(/[0-9a-f-]{36}/g, '{id}'),
+      ...errorData(error),
+    });
     const broken = error instanceof Error && 'code' in error && typeof error.code === 'string' && /^(08|57P|ECONN|53)/.test(error.code);
     return problem(
       broken
@@ -261,7 +284,10 @@ export function getRuntime(): Runtime {
 }
 
 /** Makes a person of the staff. Without a password, one is made up and answered. */
-export async function createUser(runtime: Runtime, input: { email: string; role: string; name?: string; password?: string }): Promise<{ id: string; password: string }> {
+export async function createUser(
+  runtime: Runtime,
+  input: { email: string; role: string; name?: string; password?: string },
+): Promise<{ id: string; password: string }> {
   const password = input.password ?? randomBytes(12).toString('base64url');
   const id = await runtime.sessions.createUser({ ...input, password });
   return { id, password };

@@ -41,7 +41,10 @@ export class Setup {
   }
 
   async setSetting(name: string, value: unknown): Promise<void> {
-    await this.#pool.query('insert into kith.setting (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value', [name, JSON.stringify(value)]);
+    await this.#pool.query(
+      'insert into kith.setting (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value',
+      [name, JSON.stringify(value)],
+    );
   }
 
   /** What the sign-in page needs to know before anybody has signed in. */
@@ -59,8 +62,10 @@ export class Setup {
   /** Sets up an empty Kith, once, and answers the session cookie of its first administrator. */
   async begin(input: Record<string, unknown>): Promise<string> {
     const organisation = organisationOf({ name: input.organisation, language: input.language, currency: input.currency }, NEW);
-    if (typeof input.name !== 'string' || input.name.trim() === '') throw invalid([{ field: 'name', code: 'required', message: 'must not be empty' }]);
-    if (typeof input.email !== 'string' || typeof input.password !== 'string') throw invalid([{ field: 'email', code: 'required', message: 'must not be empty' }]);
+    if (typeof input.name !== 'string' || input.name.trim() === '')
+      throw invalid([{ field: 'name', code: 'required', message: 'must not be empty' }]);
+    if (typeof input.email !== 'string' || typeof input.password !== 'string')
+      throw invalid([{ field: 'email', code: 'required', message: 'must not be empty' }]);
     const { name, email, password } = { name: input.name, email: input.email, password: input.password };
     return transaction(this.#pool, async (client) => {
       await client.query('select pg_advisory_xact_lock($1)', [SETUP_LOCK]);
@@ -85,9 +90,12 @@ function organisationOf(input: Record<string, unknown>, now: Organisation): Orga
   const name = input.name ?? now.name;
   const language = input.language ?? now.language;
   const currency = input.currency ?? now.currency;
-  if (typeof name !== 'string' || name.trim() === '' || name.length > 200) problems.push({ field: 'organisation', code: 'required', message: 'must not be empty' });
-  if (!(LANGUAGES as readonly unknown[]).includes(language)) problems.push({ field: 'language', code: 'unknown_option', message: `must be one of ${LANGUAGES.join(', ')}` });
-  if (typeof currency !== 'string' || !/^[A-Z]{3}$/.test(currency)) problems.push({ field: 'currency', code: 'invalid', message: 'must be an ISO 4217 code like EUR' });
+  if (typeof name !== 'string' || name.trim() === '' || name.length > 200)
+    problems.push({ field: 'organisation', code: 'required', message: 'must not be empty' });
+  if (!(LANGUAGES as readonly unknown[]).includes(language))
+    problems.push({ field: 'language', code: 'unknown_option', message: `must be one of ${LANGUAGES.join(', ')}` });
+  if (typeof currency !== 'string' || !/^[A-Z]{3}$/.test(currency))
+    problems.push({ field: 'currency', code: 'invalid', message: 'must be an ISO 4217 code like EUR' });
   if (problems.length > 0) throw invalid(problems);
   return { name: (name as string).trim(), language: language as string, currency: currency as string };
 }

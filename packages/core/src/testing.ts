@@ -22,7 +22,11 @@ export interface TestWorld {
   key: (role?: Role) => Promise<string>;
   object: (name: string) => ModelObject;
   /** A request to the API, as somebody with this key. */
-  request: (method: string, path: string, options?: { key?: string; body?: unknown; headers?: Record<string, string> }) => Promise<{ status: number; body: never; headers: Headers }>;
+  request: (
+    method: string,
+    path: string,
+    options?: { key?: string; body?: unknown; headers?: Record<string, string> },
+  ) => Promise<{ status: number; body: never; headers: Headers }>;
   /** A second runtime on the same database: another node. */
   another: (options?: Partial<RuntimeOptions>) => Promise<Runtime>;
   close: () => Promise<void>;
@@ -62,7 +66,10 @@ export async function createTestWorld(options: TestOptions): Promise<TestWorld> 
   const server = process.env[POSTGRES_VARIABLE];
   if (!server) throw new Error(`no test server: run this through vitest, whose global setup sets ${POSTGRES_VARIABLE}`);
   const { plugins, servers = [] } = options;
-  const template = `kith_template_${plugins.map((one) => one.id).sort().join('_')}`;
+  const template = `kith_template_${plugins
+    .map((one) => one.id)
+    .sort()
+    .join('_')}`;
   const made = templates.get(template) ?? makeTemplate(server, template, plugins, servers);
   templates.set(template, made);
   await made;
@@ -90,7 +97,11 @@ export async function createTestWorld(options: TestOptions): Promise<TestWorld> 
       const response = await runtime.api.handle(
         new Request(`http://kith.internal/api/v1${path}`, {
           method,
-          headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+          headers: {
+            ...(key ? { authorization: `Bearer ${key}` } : {}),
+            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+            ...headers,
+          },
           ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
         }),
         { ip: '127.0.0.1' },

@@ -104,7 +104,12 @@ function inline(text: Y.XmlText): Node[] {
         // A link without its address is plain text.
       }
     }
-    nodes.push(schema.text(part.insert, marks.reduce<readonly Mark[]>((set, mark) => mark.addToSet(set), [])));
+    nodes.push(
+      schema.text(
+        part.insert,
+        marks.reduce<readonly Mark[]>((set, mark) => mark.addToSet(set), []),
+      ),
+    );
   }
   return nodes;
 }

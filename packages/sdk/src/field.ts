@@ -186,28 +186,18 @@ export type Field =
 type Spec<F extends Field> = Omit<F, 'type'>;
 
 export const text = <const S extends Spec<TextField>>(spec?: S) => ({ type: 'text', ...spec }) as { type: 'text' } & S;
-export const longText = <const S extends Spec<LongTextField>>(spec?: S) =>
-  ({ type: 'longText', ...spec }) as { type: 'longText' } & S;
-export const richText = <const S extends Spec<RichTextField>>(spec?: S) =>
-  ({ type: 'richText', ...spec }) as { type: 'richText' } & S;
-export const number = <const S extends Spec<NumberField>>(spec?: S) =>
-  ({ type: 'number', ...spec }) as { type: 'number' } & S;
-export const money = <const S extends Spec<MoneyField>>(spec?: S) =>
-  ({ type: 'money', ...spec }) as { type: 'money' } & S;
-export const boolean = <const S extends Spec<BooleanField>>(spec?: S) =>
-  ({ type: 'boolean', ...spec }) as { type: 'boolean' } & S;
+export const longText = <const S extends Spec<LongTextField>>(spec?: S) => ({ type: 'longText', ...spec }) as { type: 'longText' } & S;
+export const richText = <const S extends Spec<RichTextField>>(spec?: S) => ({ type: 'richText', ...spec }) as { type: 'richText' } & S;
+export const number = <const S extends Spec<NumberField>>(spec?: S) => ({ type: 'number', ...spec }) as { type: 'number' } & S;
+export const money = <const S extends Spec<MoneyField>>(spec?: S) => ({ type: 'money', ...spec }) as { type: 'money' } & S;
+export const boolean = <const S extends Spec<BooleanField>>(spec?: S) => ({ type: 'boolean', ...spec }) as { type: 'boolean' } & S;
 export const date = <const S extends Spec<DateField>>(spec?: S) => ({ type: 'date', ...spec }) as { type: 'date' } & S;
-export const dateTime = <const S extends Spec<DateTimeField>>(spec?: S) =>
-  ({ type: 'dateTime', ...spec }) as { type: 'dateTime' } & S;
-export const email = <const S extends Spec<EmailField>>(spec?: S) =>
-  ({ type: 'email', ...spec }) as { type: 'email' } & S;
-export const phone = <const S extends Spec<PhoneField>>(spec?: S) =>
-  ({ type: 'phone', ...spec }) as { type: 'phone' } & S;
+export const dateTime = <const S extends Spec<DateTimeField>>(spec?: S) => ({ type: 'dateTime', ...spec }) as { type: 'dateTime' } & S;
+export const email = <const S extends Spec<EmailField>>(spec?: S) => ({ type: 'email', ...spec }) as { type: 'email' } & S;
+export const phone = <const S extends Spec<PhoneField>>(spec?: S) => ({ type: 'phone', ...spec }) as { type: 'phone' } & S;
 export const url = <const S extends Spec<UrlField>>(spec?: S) => ({ type: 'url', ...spec }) as { type: 'url' } & S;
-export const address = <const S extends Spec<AddressField>>(spec?: S) =>
-  ({ type: 'address', ...spec }) as { type: 'address' } & S;
-export const anyRef = <const S extends Spec<AnyRefField>>(spec?: S) =>
-  ({ type: 'anyRef', ...spec }) as { type: 'anyRef' } & S;
+export const address = <const S extends Spec<AddressField>>(spec?: S) => ({ type: 'address', ...spec }) as { type: 'address' } & S;
+export const anyRef = <const S extends Spec<AnyRefField>>(spec?: S) => ({ type: 'anyRef', ...spec }) as { type: 'anyRef' } & S;
 export const user = <const S extends Spec<UserField>>(spec?: S) => ({ type: 'user', ...spec }) as { type: 'user' } & S;
 
 type SelectSpec<O extends Record<string, Option>> = Omit<SelectField<O>, 'type' | 'default'> & {

@@ -1,20 +1,7 @@
 /** Filters: the one form in which lists, boards, segments, views and rules say which records they mean. */
 import type { FieldType, FieldValue } from './field.ts';
 
-export const OPERATORS = [
-  'eq',
-  'ne',
-  'lt',
-  'lte',
-  'gt',
-  'gte',
-  'in',
-  'nin',
-  'contains',
-  'startsWith',
-  'isNull',
-  'between',
-] as const;
+export const OPERATORS = ['eq', 'ne', 'lt', 'lte', 'gt', 'gte', 'in', 'nin', 'contains', 'startsWith', 'isNull', 'between'] as const;
 export type Operator = (typeof OPERATORS)[number];
 
 /** A comparison of one field. `field` may be a dotted path over references (`company.country`). */

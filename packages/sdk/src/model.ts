@@ -138,7 +138,9 @@ function addObject(model: Model, plugin: AnyPlugin, key: string, declared: NonNu
 
 function addField(object: ModelObject, plugin: string, name: string, key: string, spec: Field): void {
   if (!IDENTIFIER.test(key) || SYSTEM.includes(key)) {
-    throw new ModelError(`Plugin "${plugin}": field "${key}" of ${object.name} must be a word in camelCase and none of ${SYSTEM.join(', ')}`);
+    throw new ModelError(
+      `Plugin "${plugin}": field "${key}" of ${object.name} must be a word in camelCase and none of ${SYSTEM.join(', ')}`,
+    );
   }
   const optionPlugins: Record<string, string> = {};
   if (spec.type === 'select' || spec.type === 'multiSelect') {
@@ -251,7 +253,8 @@ export function catalogueProblems(plugin: AnyPlugin): string[] {
   for (const key of labelKeys(plugin)) if (!(key in english)) problems.push(`${plugin.id}: en lacks "${key}"`);
   for (const [language, catalogue] of Object.entries(plugin.locales)) {
     for (const key of Object.keys(english)) if (!(key in catalogue)) problems.push(`${plugin.id}: ${language} lacks "${key}"`);
-    for (const key of Object.keys(catalogue)) if (!(key in english)) problems.push(`${plugin.id}: ${language} has "${key}", which en lacks`);
+    for (const key of Object.keys(catalogue))
+      if (!(key in english)) problems.push(`${plugin.id}: ${language} has "${key}", which en lacks`);
   }
   return problems;
 }

@@ -115,7 +115,11 @@ export const action = <const I extends Fields = Record<never, never>>(declaratio
 /** The full names (`plugin.object`) that a plugin's declarations may refer to. */
 export type ObjectNames<Id extends string, O, N extends readonly Need[]> =
   | `${Id}.${keyof O & string}`
-  | (N[number]['plugin'] extends infer P ? (P extends { id: infer I extends string; objects?: infer Q } ? `${I}.${keyof NonNullable<Q> & string}` : never) : never);
+  | (N[number]['plugin'] extends infer P
+      ? P extends { id: infer I extends string; objects?: infer Q }
+        ? `${I}.${keyof NonNullable<Q> & string}`
+        : never
+      : never);
 
 type CheckFields<F, Names extends string> = {
   [K in keyof F]: F[K] extends { to: infer To extends string }

@@ -66,18 +66,11 @@ export interface QueryOptions {
 /** The door to records, as the acting principal. `M` maps full object names to their declarations. */
 export interface RecordsDoor<M> {
   get<O extends keyof M & string>(object: O, id: string): Promise<Rec<FieldsOf<M[O]>>>;
-  query<O extends keyof M & string>(
-    object: O,
-    options?: QueryOptions,
-  ): Promise<{ data: Rec<FieldsOf<M[O]>>[]; nextCursor: string | null }>;
+  query<O extends keyof M & string>(object: O, options?: QueryOptions): Promise<{ data: Rec<FieldsOf<M[O]>>[]; nextCursor: string | null }>;
   create<O extends keyof M & string>(object: O, fields: Partial<FieldsOf<M[O]>>): Promise<Rec<FieldsOf<M[O]>>>;
   /** Many at once, all or nothing; answers their ids in order. */
   createMany<O extends keyof M & string>(object: O, rows: readonly Partial<FieldsOf<M[O]>>[]): Promise<string[]>;
-  patch<O extends keyof M & string>(
-    object: O,
-    id: string,
-    fields: Partial<FieldsOf<M[O]>>,
-  ): Promise<Rec<FieldsOf<M[O]>>>;
+  patch<O extends keyof M & string>(object: O, id: string, fields: Partial<FieldsOf<M[O]>>): Promise<Rec<FieldsOf<M[O]>>>;
   remove<O extends keyof M & string>(object: O, id: string): Promise<void>;
 }
 
@@ -100,22 +93,21 @@ export interface ActionCall<F, I> {
   refuse: (message: string, field?: string) => never;
 }
 /** Answers the fields to change, including derived and arbitrated ones. */
-export type ActionHandler<P, F, I> = (
-  call: ActionCall<F, I>,
-  ctx: Context<P>,
-) => Promise<Partial<F> | undefined> | Partial<F> | undefined;
+export type ActionHandler<P, F, I> = (call: ActionCall<F, I>, ctx: Context<P>) => Promise<Partial<F> | undefined> | Partial<F> | undefined;
 
 type HandlersOf<P, D> = D extends { fields: infer F extends Fields; actions?: infer A }
   ? { [K in keyof NonNullable<A>]: ActionHandler<P, RecordFields<F>, InputOf<NonNullable<A>[K]>> }
   : never;
 type ObjectsWithActions<O> = {
-  [K in keyof O as O[K] extends { actions?: infer A }
-    ? keyof NonNullable<A> extends never
-      ? never
-      : string extends keyof NonNullable<A>
+  [
+    K in keyof O as O[K] extends { actions?: infer A }
+      ? keyof NonNullable<A> extends never
         ? never
-        : K
-    : never]: O[K];
+        : string extends keyof NonNullable<A>
+          ? never
+          : K
+      : never
+  ]: O[K];
 };
 
 /** A change of the database that is not additive. Runs once, in order of the list. */
@@ -177,9 +169,6 @@ export interface AnyServer {
   plugin: AnyPlugin;
   guards?: Record<string, Guard<Record<string, FieldValue>> | undefined>;
   migrations?: readonly Migration[];
-  actions?: Record<
-    string,
-    Record<string, ActionHandler<AnyPlugin, Record<string, FieldValue>, Record<string, FieldValue>>>
-  >;
+  actions?: Record<string, Record<string, ActionHandler<AnyPlugin, Record<string, FieldValue>, Record<string, FieldValue>>>>;
   demo?: Record<string, Demo<AnyPlugin>>;
 }

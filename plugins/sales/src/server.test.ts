@@ -30,11 +30,20 @@ describe('sales', () => {
     const order = await make('sales.order', { company: company.id });
     const product = await make('sales.product', { name: 'Chai', price: { amount: '18', currency: 'USD' } });
     expect(order.fields.number).toMatch(/^\d{5}$/);
-    const line = await make('sales.orderLine', { order: order.id, product: product.id, quantity: 7, unitPrice: { amount: '18.4500', currency: 'USD' }, discount: 0.15 });
+    const line = await make('sales.orderLine', {
+      order: order.id,
+      product: product.id,
+      quantity: 7,
+      unitPrice: { amount: '18.4500', currency: 'USD' },
+      discount: 0.15,
+    });
     expect(line.fields.total).toEqual({ amount: '109.7775', currency: 'USD' });
     const patched = await world.request('PATCH', `/records/sales.orderLine/${line.id}`, { key, body: { quantity: 8 } });
     expect((patched.body as Rec).fields.total).toEqual({ amount: '125.46', currency: 'USD' });
-    const refused = await world.request('PATCH', `/records/sales.orderLine/${line.id}`, { key, body: { total: { amount: '1.00', currency: 'USD' } } });
+    const refused = await world.request('PATCH', `/records/sales.orderLine/${line.id}`, {
+      key,
+      body: { total: { amount: '1.00', currency: 'USD' } },
+    });
     expect(refused.status).toBe(422);
     expect(refused.body).toMatchObject({ errors: [{ field: 'total', code: 'read_only' }] });
   });
@@ -54,6 +63,9 @@ describe('sales', () => {
     expect(deal.fields.stage).toBe('lead');
     const lose = `/records/sales.deal/${deal.id}/actions/lose`;
     expect((await world.request('POST', lose, { key, body: {} })).body).toMatchObject({ errors: [{ field: 'reason', code: 'required' }] });
-    expect(((await world.request('POST', lose, { key, body: { reason: 'Price' } })).body as Rec).fields).toMatchObject({ stage: 'lost', lostReason: 'Price' });
+    expect(((await world.request('POST', lose, { key, body: { reason: 'Price' } })).body as Rec).fields).toMatchObject({
+      stage: 'lost',
+      lostReason: 'Price',
+    });
   });
 });

@@ -10,7 +10,6 @@ import {
   FILTER_DEPTH,
   FILTER_SIZE,
   fieldsOfRule,
-
   operatorsFor,
   OPERATORS,
   sameValue,
@@ -129,10 +128,19 @@ function comparisonSql(scope: Scope, object: ModelObject, alias: string, compari
 }
 
 /** `company.country`: a comparison on the record that a reference points at, if its reader may see it. */
-function pathSql(scope: Scope, object: ModelObject, alias: string, comparison: Comparison, dot: number, negated: boolean, depth: number): Bool {
+function pathSql(
+  scope: Scope,
+  object: ModelObject,
+  alias: string,
+  comparison: Comparison,
+  dot: number,
+  negated: boolean,
+  depth: number,
+): Bool {
   const name = comparison.field.slice(0, dot);
   const field = object.fields.get(name);
-  if (field?.spec.type !== 'ref' || depth > 2) return refuse(`"${comparison.field.slice(0, 80)}" is not a path over references of ${object.name}.`);
+  if (field?.spec.type !== 'ref' || depth > 2)
+    return refuse(`"${comparison.field.slice(0, 80)}" is not a path over references of ${object.name}.`);
   const target = scope.model.objects.get(field.spec.to)!;
   const inner = `${alias}_${name}`;
   // "is not X" over a path means "there is no X at its end": an empty reference is not X either.
@@ -157,14 +165,18 @@ function operand(field: ModelField, value: unknown): string {
   if (field.type === 'number' && typeof value === 'number' && Number.isFinite(value)) return decimal(value);
   const loose: Field = field.type === 'email' || field.type === 'phone' || field.type === 'url' ? { type: 'text' } : spec;
   const checked = checkValue(loose, value);
-  if (!checked.ok || checked.value === null) return refuse(`${field.name} cannot be compared with ${JSON.stringify(value)?.slice(0, 60)}: ${checked.ok ? 'a value is needed' : checked.message}.`);
+  if (!checked.ok || checked.value === null)
+    return refuse(
+      `${field.name} cannot be compared with ${JSON.stringify(value)?.slice(0, 60)}: ${checked.ok ? 'a value is needed' : checked.message}.`,
+    );
   return toLiteral(field, checked.value)!;
 }
 
 function moneyAmount(field: ModelField, value: unknown): string {
   const amount = typeof value === 'object' && value !== null ? (value as Money).amount : value;
   const text = typeof amount === 'number' ? decimal(amount) : amount;
-  if (typeof text !== 'string' || !/^-?\d{1,15}(\.\d{1,20})?$/.test(text)) return refuse(`${field.name} is compared with an amount like "12.50".`);
+  if (typeof text !== 'string' || !/^-?\d{1,15}(\.\d{1,20})?$/.test(text))
+    return refuse(`${field.name} is compared with an amount like "12.50".`);
   return text;
 }
 
@@ -222,7 +234,9 @@ function moneySql(field: ModelField, column: RawBuilder<unknown>, op: Operator, 
   const amount = sql`(${column}).amount`;
   const of = (one: unknown): RawBuilder<unknown> => sql`${moneyAmount(field, one)}::numeric`;
   const currency = (one: unknown): Bool =>
-    typeof one === 'object' && one !== null && 'currency' in one ? sql<boolean>` and (${column}).currency = ${String(one.currency)}` : sql<boolean>``;
+    typeof one === 'object' && one !== null && 'currency' in one
+      ? sql<boolean>` and (${column}).currency = ${String(one.currency)}`
+      : sql<boolean>``;
   switch (op) {
     case 'eq':
       return sql<boolean>`(${amount} = ${of(value)}${currency(value)})`;
@@ -259,7 +273,13 @@ export function ruleSql(scope: Scope, object: ModelObject, alias: string, rule: 
   if ('nobody' in rule) return negated ? TRUE : FALSE;
   if ('role' in rule) return hasRole(scope.principal, ...rule.role) !== negated ? TRUE : FALSE;
   if ('owner' in rule) {
-    return leafSql(targetOf(object, rule.owner)!.field, sql.ref(`${alias}.${targetOf(object, rule.owner)!.column}`), 'eq', scope.principal.id, negated);
+    return leafSql(
+      targetOf(object, rule.owner)!.field,
+      sql.ref(`${alias}.${targetOf(object, rule.owner)!.column}`),
+      'eq',
+      scope.principal.id,
+      negated,
+    );
   }
   if ('field' in rule) return filterSql(scope, object, alias, rule, negated);
   if ('not' in rule) return ruleSql(scope, object, alias, rule.not, !negated);
@@ -311,7 +331,9 @@ function leafMatches(field: ModelField, have: FieldValue, op: Operator, value: u
       if (Array.isArray(have)) return have.length === (value as string[]).length && have.every((one) => (value as string[]).includes(one));
       return sameValue(have, value as FieldValue);
     case 'between':
-      return Array.isArray(value) ? every([leafMatches(field, have, 'gte', value[0]), leafMatches(field, have, 'lte', value[1])]) : undefined;
+      return Array.isArray(value)
+        ? every([leafMatches(field, have, 'gte', value[0]), leafMatches(field, have, 'lte', value[1])])
+        : undefined;
     default: {
       if (have === null) return false;
       // Text is ordered by the database's collation, which only the database knows.
@@ -345,4 +367,3 @@ export function equalitiesOf(filter: Filter | undefined): { field: string; value
   const { field, op, value } = filter;
   return op === 'eq' && (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') ? [{ field, value }] : [];
 }
-

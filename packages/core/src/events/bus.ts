@@ -154,7 +154,11 @@ export class Bus extends EventEmitter<BusEvents> {
     if (part.length > 0) payloads.push(JSON.stringify([this.node, part]));
     if (payloads.length === 0) return;
     try {
-      await this.#pool.query({ name: 'kith_notify', text: 'select pg_notify($1, payload) from unnest($2::text[]) payload', values: [CHANNEL, payloads] });
+      await this.#pool.query({
+        name: 'kith_notify',
+        text: 'select pg_notify($1, payload) from unnest($2::text[]) payload',
+        values: [CHANNEL, payloads],
+      });
     } catch (error) {
       // Others resynchronise when Postgres is back; rows in the outbox wait for the leader's own look.
       this.#log('debug', 'a notification was not sent', errorData(error));

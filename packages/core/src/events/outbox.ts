@@ -86,7 +86,12 @@ export class OutboxRelay {
 
   async #contend(): Promise<void> {
     if (!this.#client) {
-      const client = new pg.Client({ connectionString: this.#url, application_name: 'kith outbox', options: '-c timezone=UTC', keepAlive: true });
+      const client = new pg.Client({
+        connectionString: this.#url,
+        application_name: 'kith outbox',
+        options: '-c timezone=UTC',
+        keepAlive: true,
+      });
       client.on('error', () => undefined);
       client.on('end', () => {
         if (this.#client === client) this.#step();

@@ -54,7 +54,13 @@ export class LiveLists {
   }
 
   /** Watches a list; call what comes back to stop. */
-  watch(principal: Principal, object: ModelObject, filter: Filter | undefined, search: string | undefined, tell: (change: ListChange) => void): () => void {
+  watch(
+    principal: Principal,
+    object: ModelObject,
+    filter: Filter | undefined,
+    search: string | undefined,
+    tell: (change: ListChange) => void,
+  ): () => void {
     const watched = this.#objects.get(object.name) ?? { byKey: new Map(), fields: new Map(), rest: new Set() };
     this.#objects.set(object.name, watched);
     const equality = equalitiesOf(filter).find(({ field }) => object.fields.has(field));
@@ -107,7 +113,10 @@ export class LiveLists {
       const current = rec?.fields ?? {};
       const before = undone(current, mine);
       for (const one of this.#candidates(watched, current, before)) {
-        const verdict = { now: rec ? this.#fits(one, rec.fields) : false, was: mine.some((event) => event.kind === 'created' || event.kind === 'restored') ? false : this.#fits(one, before) };
+        const verdict = {
+          now: rec ? this.#fits(one, rec.fields) : false,
+          was: mine.some((event) => event.kind === 'created' || event.kind === 'restored') ? false : this.#fits(one, before),
+        };
         if (verdict.now === false && verdict.was === false) continue;
         const list = concerned.get(one) ?? new Map<string, { now: Trilean; was: Trilean }>();
         list.set(id, verdict);
@@ -117,7 +126,11 @@ export class LiveLists {
     await Promise.all([...concerned].map(([one, verdicts]) => this.#tell(one, object, verdicts, now, refs, events)));
   }
 
-  #candidates(watched: Watched, current: Readonly<Record<string, FieldValue>>, before: Readonly<Record<string, FieldValue>>): Set<Subscription> {
+  #candidates(
+    watched: Watched,
+    current: Readonly<Record<string, FieldValue>>,
+    before: Readonly<Record<string, FieldValue>>,
+  ): Set<Subscription> {
     const found = new Set(watched.rest);
     for (const field of watched.fields.keys()) {
       for (const value of [current[field], before[field]]) for (const one of watched.byKey.get(keyOf(field, value)) ?? []) found.add(one);
@@ -142,7 +155,12 @@ export class LiveLists {
     events: readonly ChangeEvent[],
   ): Promise<void> {
     const open = [...verdicts].filter(([, verdict]) => verdict.now === undefined).map(([id]) => id);
-    const options: ListOptions = { ids: open, limit: open.length, ...(one.filter ? { filter: one.filter } : {}), ...(one.search ? { search: one.search } : {}) };
+    const options: ListOptions = {
+      ids: open,
+      limit: open.length,
+      ...(one.filter ? { filter: one.filter } : {}),
+      ...(one.search ? { search: one.search } : {}),
+    };
     const sure = new Set(open.length > 0 ? (await this.#query.list(one.principal, object, options)).data.map((rec) => rec.id) : []);
     const upsert: (Rec & { title: string })[] = [];
     const gone: string[] = [];

@@ -23,7 +23,12 @@ export function titleOf(object: ModelObject, fields: Readonly<Record<string, Fie
 }
 
 /** Titles of everything that these records refer to, one statement for all objects. */
-export async function referencesOf(pool: pg.Pool, model: Model, recs: readonly Rec[], moreUsers: readonly string[] = []): Promise<References> {
+export async function referencesOf(
+  pool: pg.Pool,
+  model: Model,
+  recs: readonly Rec[],
+  moreUsers: readonly string[] = [],
+): Promise<References> {
   const wanted = new Map<string, Set<string>>();
   const want = (object: string, id: unknown): void => {
     if (!isUuid(id)) return;
@@ -67,9 +72,13 @@ export async function titlesOf(pool: pg.Pool, model: Model, wanted: ReadonlyMap<
     }
   }
   if (parts.length === 0) return {};
-  const { rows } = await pool.query<{ object: string; id: string; title: string | null; color: number | null }>(parts.join(' union all '), values);
+  const { rows } = await pool.query<{ object: string; id: string; title: string | null; color: number | null }>(
+    parts.join(' union all '),
+    values,
+  );
   const references: References = {};
-  for (const row of rows) references[row.id] = { object: row.object, title: row.title ?? '', ...(row.color === null ? {} : { color: row.color }) };
+  for (const row of rows)
+    references[row.id] = { object: row.object, title: row.title ?? '', ...(row.color === null ? {} : { color: row.color }) };
   return references;
 }
 
@@ -80,7 +89,9 @@ export function titleSql(model: Model, object: ModelObject, alias: string, depth
     const column = `${alias}.${quote(name)}`;
     if (spec.type !== 'ref') return `${column}::text`;
     const target = model.objects.get(spec.to)!;
-    return depth > 1 ? `''` : `(select ${titleSql(model, target, `t${depth}`, depth + 1)} from ${tableName(target)} t${depth} where t${depth}.id = ${column})`;
+    return depth > 1
+      ? `''`
+      : `(select ${titleSql(model, target, `t${depth}`, depth + 1)} from ${tableName(target)} t${depth} where t${depth}.id = ${column})`;
   });
   return `concat_ws(' ', ${parts.join(', ')})`;
 }

@@ -2,7 +2,17 @@
  * Reading lists: filter, search, sort and access rule compiled to one SQL
  * statement with keyset pagination. Lists, boards, pickers and API use it.
  */
-import { modeOf, type FieldValue, type Filter, type Model, type ModelField, type ModelObject, type Money, type Principal, type Rec } from '@kith/sdk';
+import {
+  modeOf,
+  type FieldValue,
+  type Filter,
+  type Model,
+  type ModelField,
+  type ModelObject,
+  type Money,
+  type Principal,
+  type Rec,
+} from '@kith/sdk';
 import { sql, type RawBuilder } from 'kysely';
 import type { Db } from '../database.ts';
 import { KithError, malformed } from '../errors.ts';
@@ -60,7 +70,13 @@ const encodeCursor = (cursor: Cursor): string => Buffer.from(JSON.stringify([cur
 function decodeCursor(text: string, keys: number): Cursor {
   try {
     const [values, id] = JSON.parse(Buffer.from(text, 'base64url').toString()) as [unknown, unknown];
-    if (Array.isArray(values) && values.length === keys && values.every((one) => one === null || typeof one === 'string') && typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id)) {
+    if (
+      Array.isArray(values) &&
+      values.length === keys &&
+      values.every((one) => one === null || typeof one === 'string') &&
+      typeof id === 'string' &&
+      /^[0-9a-f-]{36}$/.test(id)
+    ) {
       return { values: values as (string | null)[], id };
     }
   } catch {
@@ -104,17 +120,31 @@ export class Query {
   }
 
   /** How many records there are; capped at {@link COUNT_CAP} unless exact. */
-  async count(principal: Principal, object: ModelObject, options: ListOptions, how: 'capped' | 'exact'): Promise<{ count: number; countCapped?: boolean }> {
+  async count(
+    principal: Principal,
+    object: ModelObject,
+    options: ListOptions,
+    how: 'capped' | 'exact',
+  ): Promise<{ count: number; countCapped?: boolean }> {
     const scope: Scope = { model: this.#model, principal };
     const from = sql`from ${sql.id(object.plugin, object.key)} as o where ${this.#where(scope, object, options)}`;
     const statement =
-      how === 'exact' ? sql<{ n: number }>`select count(*) as n ${from}` : sql<{ n: number }>`select count(*) as n from (select ${from} limit ${COUNT_CAP + 1}) as some`;
+      how === 'exact'
+        ? sql<{ n: number }>`select count(*) as n ${from}`
+        : sql<{ n: number }>`select count(*) as n from (select ${from} limit ${COUNT_CAP + 1}) as some`;
     const n = (await run<{ n: number }>(this.#db, statement))[0]!.n;
-    return how === 'capped' && n > COUNT_CAP ? { count: COUNT_CAP, countCapped: true } : { count: n, ...(how === 'capped' ? { countCapped: false } : {}) };
+    return how === 'capped' && n > COUNT_CAP
+      ? { count: COUNT_CAP, countCapped: true }
+      : { count: n, ...(how === 'capped' ? { countCapped: false } : {}) };
   }
 
   /** Sum and average of number and money fields over the whole list; money by currency. */
-  async totals(principal: Principal, object: ModelObject, options: ListOptions, names: readonly string[]): Promise<Record<string, { sum: FieldValue | Money[]; avg: FieldValue | Money[] }>> {
+  async totals(
+    principal: Principal,
+    object: ModelObject,
+    options: ListOptions,
+    names: readonly string[],
+  ): Promise<Record<string, { sum: FieldValue | Money[]; avg: FieldValue | Money[] }>> {
     const scope: Scope = { model: this.#model, principal };
     const result: Record<string, { sum: FieldValue | Money[]; avg: FieldValue | Money[] }> = {};
     for (const name of names) {
@@ -137,7 +167,13 @@ export class Query {
   }
 
   /** Counts (and sums) per value of a select field: the columns of a board. */
-  async groups(principal: Principal, object: ModelObject, options: ListOptions, by: string, total?: string): Promise<{ value: string | null; count: number; sum?: FieldValue | Money[] }[]> {
+  async groups(
+    principal: Principal,
+    object: ModelObject,
+    options: ListOptions,
+    by: string,
+    total?: string,
+  ): Promise<{ value: string | null; count: number; sum?: FieldValue | Money[] }[]> {
     const scope: Scope = { model: this.#model, principal };
     const field = object.fields.get(by);
     if (field?.type !== 'select') throw malformed(`"${by}" cannot group a list; only select fields can.`);
@@ -167,11 +203,21 @@ export class Query {
     const keys = sortKeys(object, options.sort ?? []);
     const where = this.#where({ model: this.#model, principal }, object, options);
     const cursor = options.cursor === undefined ? undefined : decodeCursor(options.cursor, keys.length);
-    return pageSql(object, columnsSql(object, selectedFields(object, options.fields), keys), where, keys, cursor, (options.limit ?? LIMIT_DEFAULT) + 1).compile(this.#db);
+    return pageSql(
+      object,
+      columnsSql(object, selectedFields(object, options.fields), keys),
+      where,
+      keys,
+      cursor,
+      (options.limit ?? LIMIT_DEFAULT) + 1,
+    ).compile(this.#db);
   }
 
   #where(scope: Scope, object: ModelObject, options: ListOptions): RawBuilder<boolean> {
-    const parts: RawBuilder<unknown>[] = [options.deleted ? sql`o.deleted_at is not null` : sql`o.deleted_at is null`, ruleSql(scope, object, 'o', object.access.read)];
+    const parts: RawBuilder<unknown>[] = [
+      options.deleted ? sql`o.deleted_at is not null` : sql`o.deleted_at is null`,
+      ruleSql(scope, object, 'o', object.access.read),
+    ];
     if (options.filter) parts.push(filterSql(scope, object, 'o', options.filter));
     if (options.ids) parts.push(sql`o.id = any(${[...options.ids]}::uuid[])`);
     if (options.search !== undefined && options.search.trim() !== '') parts.push(searchSql(object, options.search));
@@ -218,14 +264,29 @@ function sortKeys(object: ModelObject, sort: readonly string[]): Key[] {
         column: field.type === 'money' ? sql`(${ref}).amount` : ref,
         nullable: !system && !(field.spec.required === true && modeOf(field.spec) === 'live'),
         descending,
-        cast: field.type === 'money' || field.type === 'number' ? (system ? 'bigint' : 'numeric') : name === 'id' ? 'uuid' : field.type === 'dateTime' ? 'timestamptz' : field.type === 'date' ? 'date' : field.type === 'boolean' ? 'boolean' : 'text',
+        cast:
+          field.type === 'money' || field.type === 'number'
+            ? system
+              ? 'bigint'
+              : 'numeric'
+            : name === 'id'
+              ? 'uuid'
+              : field.type === 'dateTime'
+                ? 'timestamptz'
+                : field.type === 'date'
+                  ? 'date'
+                  : field.type === 'boolean'
+                    ? 'boolean'
+                    : 'text',
       };
     });
 }
 
 function columnsSql(object: ModelObject, fields: readonly ModelField[], keys: readonly Key[]): RawBuilder<unknown> {
   return sql.join([
-    ...['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at', 'deleted_by'].map((name) => sql.ref(`o.${name}`)),
+    ...['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at', 'deleted_by'].map((name) =>
+      sql.ref(`o.${name}`),
+    ),
     ...fields.map((field) => sql.ref(`o.${field.name}`)),
     ...keys.map((key, i) => sql`(${key.column})::text as ${sql.id(`k${i}`)}`),
   ]);
@@ -236,13 +297,24 @@ function columnsSql(object: ModelObject, fields: readonly ModelField[], keys: re
  * leads, a list sorted by a field that may be empty is two ranges after each
  * other, the second of which is not touched while the first fills the page.
  */
-function pageSql(object: ModelObject, columns: RawBuilder<unknown>, where: RawBuilder<boolean>, keys: readonly Key[], cursor: Cursor | undefined, limit: number): RawBuilder<unknown> {
+function pageSql(
+  object: ModelObject,
+  columns: RawBuilder<unknown>,
+  where: RawBuilder<boolean>,
+  keys: readonly Key[],
+  cursor: Cursor | undefined,
+  limit: number,
+): RawBuilder<unknown> {
   const first = keys[0];
   const from = sql`select ${columns} from ${sql.id(object.plugin, object.key)} as o where ${where}`;
   const down = first?.descending ?? true;
   const rest = keys.slice(1);
-  const orderRest = [...rest.map((key) => sql`${key.column} ${sql.raw(key.descending ? 'desc nulls last' : 'asc nulls last')}`), sql`o.id ${sql.raw(down ? 'desc' : 'asc')}`];
-  const order = (leading: boolean): RawBuilder<unknown> => sql.join(leading && first ? [sql`${first.column} ${sql.raw(down ? 'desc' : 'asc')}`, ...orderRest] : orderRest);
+  const orderRest = [
+    ...rest.map((key) => sql`${key.column} ${sql.raw(key.descending ? 'desc nulls last' : 'asc nulls last')}`),
+    sql`o.id ${sql.raw(down ? 'desc' : 'asc')}`,
+  ];
+  const order = (leading: boolean): RawBuilder<unknown> =>
+    sql.join(leading && first ? [sql`${first.column} ${sql.raw(down ? 'desc' : 'asc')}`, ...orderRest] : orderRest);
   if (!first) {
     return sql`${from} ${cursor ? sql`and o.id < ${cursor.id}::uuid` : sql``} order by o.id desc limit ${limit}`;
   }
@@ -274,7 +346,8 @@ function after(keys: readonly Key[], cursor: Cursor, down: boolean, begin = 0): 
     equal.push(value === null ? sql`${key.column} is null` : sql`${key.column} = ${literal(key, i)}`);
   }
   alternatives.push(sql`(${sql.join([...equal, sql`o.id ${beyond(down)} ${id}`], sql` and `)})`);
-  const bound = begin === 0 && cursor.values[0] !== null ? sql`${keys[0]!.column} ${sql.raw(down ? '<=' : '>=')} ${literal(keys[0]!, 0)} and ` : sql``;
+  const bound =
+    begin === 0 && cursor.values[0] !== null ? sql`${keys[0]!.column} ${sql.raw(down ? '<=' : '>=')} ${literal(keys[0]!, 0)} and ` : sql``;
   return sql`(${bound}(${sql.join(alternatives, sql` or `)}))`;
 }
 
@@ -287,13 +360,18 @@ function searchSql(object: ModelObject, search: string): RawBuilder<boolean> {
   return sql<boolean>`${sql.join(
     words.map((word) => {
       const folded = sql`kith.fold(${likeLiteral(word)})`;
-      return word.length >= 3 ? sql`${text} like '%' || ${folded} || '%'` : sql`(${text} like ${folded} || '%' or ${text} like '% ' || ${folded} || '%')`;
+      return word.length >= 3
+        ? sql`${text} like '%' || ${folded} || '%'`
+        : sql`(${text} like ${folded} || '%' or ${text} like '% ' || ${folded} || '%')`;
     }),
     sql` and `,
   )}`;
 }
 
-const moneyOf = (amount: string | null, currency: string | null): Money => ({ amount: canonicalDecimal(amount ?? '0'), currency: currency ?? '' });
+const moneyOf = (amount: string | null, currency: string | null): Money => ({
+  amount: canonicalDecimal(amount ?? '0'),
+  currency: currency ?? '',
+});
 
 /** A row as it travels. */
 export function toRec(object: ModelObject, fields: readonly ModelField[], row: Row): Rec {

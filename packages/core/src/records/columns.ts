@@ -16,7 +16,17 @@ export interface SystemRow {
   docs: number;
 }
 
-export const SYSTEM_COLUMNS = ['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at', 'deleted_by', 'docs'] as const;
+export const SYSTEM_COLUMNS = [
+  'id',
+  'version',
+  'created_at',
+  'created_by',
+  'updated_at',
+  'updated_by',
+  'deleted_at',
+  'deleted_by',
+  'docs',
+] as const;
 
 /** System fields of the API and the columns behind them. */
 export const SYSTEM_FIELDS: Record<string, { column: string; type: 'dateTime' | 'user' | 'number' | 'id' }> = {
@@ -55,8 +65,7 @@ export function columnType(field: ModelField): string {
   }
 }
 
-const arrayLiteral = (items: readonly string[]): string =>
-  `{${items.map((item) => `"${item.replace(/[\\"]/g, '\\$&')}"`).join(',')}}`;
+const arrayLiteral = (items: readonly string[]): string => `{${items.map((item) => `"${item.replace(/[\\"]/g, '\\$&')}"`).join(',')}}`;
 
 /** A value as text that Postgres casts to the column's type; null stays null. */
 export function toLiteral(field: ModelField, value: FieldValue): string | null {

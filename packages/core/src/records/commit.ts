@@ -73,18 +73,25 @@ export interface Taken {
  * @param flush Written into the document log, so that an unknown outcome can be looked up.
  * @throws Errors of Postgres; of class 22 and 23 when a value in one of the units is at fault.
  */
-export async function commit(client: Queryable, units: readonly Unit[], wait: boolean, flush: string = newId()): Promise<Map<string, Taken>> {
+export async function commit(
+  client: Queryable,
+  units: readonly Unit[],
+  wait: boolean,
+  flush: string = newId(),
+): Promise<Map<string, Taken>> {
   const objects = [...new Set(units.map((unit) => unit.object))].sort((a, b) => (a.name < b.name ? -1 : 1));
   const columns = objects.map((object) => {
     const touched = new Set(units.filter((unit) => unit.object === object).flatMap((unit) => Object.keys(unit.patch)));
     return [...object.fields.keys()].filter((name) => touched.has(name));
   });
   const { name, text } = statement(objects, columns, wait);
-  const result = await client.query<{ id: string; version: number | null; updated_at: string | null; seqs: Record<string, number> | null }>({
-    name,
-    text,
-    values: parameters(units, objects, flush),
-  });
+  const result = await client.query<{ id: string; version: number | null; updated_at: string | null; seqs: Record<string, number> | null }>(
+    {
+      name,
+      text,
+      values: parameters(units, objects, flush),
+    },
+  );
   return new Map(result.rows.map((row) => [row.id, { version: row.version, updatedAt: row.updated_at, seqs: row.seqs ?? {} }]));
 }
 
@@ -132,7 +139,11 @@ const cache = new Map<string, { name: string; text: string }>();
 /** Each connection keeps the plans of its named statements; beyond this many, columns are too various to be worth it. */
 const MOST_STATEMENTS = 500;
 
-function statement(objects: readonly ModelObject[], columns: readonly (readonly string[])[], wait: boolean): { name?: string; text: string } {
+function statement(
+  objects: readonly ModelObject[],
+  columns: readonly (readonly string[])[],
+  wait: boolean,
+): { name?: string; text: string } {
   const key = `${wait} ${objects.map((object, i) => `${object.name}(${columns[i]!.join()})`).join(' ')}`;
   const known = cache.get(key);
   if (known) return known;

@@ -64,7 +64,11 @@ function documentOf(object: ModelObject, row: StoredRow, facet: Facet): StoredDo
   const tail = (row['doc tail'] as Buffer[] | null) ?? [];
   const upto = row['doc upto'] as number | null;
   if (!has || seq === null || upto === null || tail.length !== seq - upto) {
-    throw new KithError(500, 'document_gap', `The document of ${object.name} ${row.id} is not whole; restore it from a backup before it is edited.`);
+    throw new KithError(
+      500,
+      'document_gap',
+      `The document of ${object.name} ${row.id} is not whole; restore it from a backup before it is edited.`,
+    );
   }
   return {
     generation: row['doc generation'] as number,
@@ -82,7 +86,13 @@ export type FieldNumbers = ReadonlyMap<string, number>;
  * A record's document, made from its row if there is none yet. That happens
  * once, under the record's lock, and is stored before anybody sees it.
  */
-export async function openStored(pool: pg.Pool, object: ModelObject, numbers: FieldNumbers, id: string, facet: Facet): Promise<Stored & { document: StoredDocument }> {
+export async function openStored(
+  pool: pg.Pool,
+  object: ModelObject,
+  numbers: FieldNumbers,
+  id: string,
+  facet: Facet,
+): Promise<Stored & { document: StoredDocument }> {
   const seen = await readStored(pool, object, id, facet);
   if (seen?.document) return { ...seen, document: seen.document };
   return transaction(pool, async (client) => {
@@ -114,7 +124,11 @@ async function seed(
     .map((field) => ({ field, num: numbers.get(field.name)!, value: stored.fields[field.name]! }));
   serverUpdate(doc, writes, generation);
   const state = Buffer.from(Y.encodeStateAsUpdate(doc));
-  await client.query(`insert into kith.doc_snapshot (record, facet, upto, state) values ($1, $2, 0, $3)`, [stored.row.id, facet.num, state]);
+  await client.query(`insert into kith.doc_snapshot (record, facet, upto, state) values ($1, $2, 0, $3)`, [
+    stored.row.id,
+    facet.num,
+    state,
+  ]);
   // Markdown from outside may read back in another form: the column takes the document's, so that the two are the same from the start.
   const fields = { ...stored.fields };
   const moved: ModelField[] = [];
@@ -141,7 +155,12 @@ export async function lockRecord(client: Queryable, object: ModelObject, id: str
 }
 
 /** The updates of a document after a sequence, in order; null when they have been compacted away. */
-export async function readTail(client: Queryable, record: string, facet: Facet, after: number): Promise<{ generation: number; seq: number; updates: Uint8Array[] } | null> {
+export async function readTail(
+  client: Queryable,
+  record: string,
+  facet: Facet,
+  after: number,
+): Promise<{ generation: number; seq: number; updates: Uint8Array[] } | null> {
   const { rows } = await client.query<{ generation: number; seq: number; updates: Buffer[] | null }>({
     name: 'kith_tail',
     text: `select h.generation, h.seq,
@@ -172,23 +191,30 @@ export async function compact(pool: pg.Pool, record: string, facet: Facet): Prom
   if (!row?.seqs || !row.updates) return 0;
   const seqs = row.seqs.map(Number);
   if (seqs.some((seq, i) => seq !== row.upto + 1 + i)) {
-    throw new KithError(500, 'document_gap', `The document of record ${record} is not whole; restore it from a backup before it is edited.`);
+    throw new KithError(
+      500,
+      'document_gap',
+      `The document of record ${record} is not whole; restore it from a backup before it is edited.`,
+    );
   }
   const doc = loadDoc([row.state, ...row.updates]);
   const upto = seqs.at(-1)!;
   const state = Buffer.from(Y.encodeStateAsUpdate(doc));
   doc.destroy();
   return transaction(pool, async (client) => {
-    const replaced = await client.query(`update kith.doc_snapshot set state = $3, upto = $4 where (record, facet) = ($1, $2) and upto = $5`, [
+    const replaced = await client.query(
+      `update kith.doc_snapshot set state = $3, upto = $4 where (record, facet) = ($1, $2) and upto = $5`,
+      [record, facet.num, state, upto, row.upto],
+    );
+    if (replaced.rowCount === 0) return 0;
+    const deleted = await client.query(`delete from kith.doc_log where (record, facet) = ($1, $2) and seq > $3 and seq <= $4`, [
       record,
       facet.num,
-      state,
-      upto,
       row.upto,
+      upto,
     ]);
-    if (replaced.rowCount === 0) return 0;
-    const deleted = await client.query(`delete from kith.doc_log where (record, facet) = ($1, $2) and seq > $3 and seq <= $4`, [record, facet.num, row.upto, upto]);
-    if (deleted.rowCount !== seqs.length) throw new Error(`compaction of ${record} read ${seqs.length} updates and found ${deleted.rowCount}`);
+    if (deleted.rowCount !== seqs.length)
+      throw new Error(`compaction of ${record} read ${seqs.length} updates and found ${deleted.rowCount}`);
     return seqs.length;
   });
 }
@@ -197,7 +223,14 @@ export async function compact(pool: pg.Pool, record: string, facet: Facet): Prom
  * Claims client ids for a principal. The first who writes under an id owns it.
  * @returns the ids that somebody else owns.
  */
-export async function claimClients(client: Queryable, record: string, facet: Facet, generation: number, clients: readonly number[], principal: string): Promise<number[]> {
+export async function claimClients(
+  client: Queryable,
+  record: string,
+  facet: Facet,
+  generation: number,
+  clients: readonly number[],
+  principal: string,
+): Promise<number[]> {
   const { rows } = await client.query<{ client: number; principal: string }>({
     name: 'kith_claim',
     // The empty update makes the statement answer the owner even when somebody else claims the id at this very moment.
@@ -212,6 +245,8 @@ export async function claimClients(client: Queryable, record: string, facet: Fac
 
 /** Records whose columns lag behind the large texts of their documents. */
 export async function lagging(client: Queryable): Promise<{ object: string; record: string }[]> {
-  const { rows } = await client.query<{ object: string; record: string }>({ text: 'select object, record from kith.doc_head where shown is not null order by record' });
+  const { rows } = await client.query<{ object: string; record: string }>({
+    text: 'select object, record from kith.doc_head where shown is not null order by record',
+  });
   return rows;
 }

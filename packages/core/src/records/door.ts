@@ -107,7 +107,8 @@ export class Records {
     const committed: Committed[] = [];
     const insert = async (client: Queryable): Promise<Rec[]> => {
       const made: Rec[] = [];
-      for (let i = 0; i < prepared.length; i += BULK) made.push(...(await this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed)));
+      for (let i = 0; i < prepared.length; i += BULK)
+        made.push(...(await this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed)));
       return made;
     };
     const single = prepared.length <= BULK && isRowless(object.access.create);
@@ -120,7 +121,14 @@ export class Records {
    * Writes the given fields. Retries while others write the same record.
    * @param ifVersion The version that the caller saw; 412 when the record has moved on.
    */
-  async patch(actor: Actor, object: ModelObject, id: string, input: Input, ifVersion?: number, trusted = actor.principal.kind === 'system'): Promise<Rec> {
+  async patch(
+    actor: Actor,
+    object: ModelObject,
+    id: string,
+    input: Input,
+    ifVersion?: number,
+    trusted = actor.principal.kind === 'system',
+  ): Promise<Rec> {
     for (let attempt = 1; ; attempt++) {
       const last = attempt > OPTIMISTIC_TRIES;
       const work = async (client: Queryable): Promise<{ rec: Rec; committed: Committed[] } | undefined> => {
@@ -326,7 +334,9 @@ export class Records {
       const guarded = applyGuard(this.guards, object, null, record);
       const refused = new Set(checked.problems.map((one) => one.field));
       const found = [...checked.problems, ...guarded.problems, ...missing(object, guarded.patch).filter((one) => !refused.has(one.field))];
-      problems.push(...(path === undefined ? found : found.map((one) => ({ ...one, field: `${path}[${i}]${one.field ? `.${one.field}` : ''}` }))));
+      problems.push(
+        ...(path === undefined ? found : found.map((one) => ({ ...one, field: `${path}[${i}]${one.field ? `.${one.field}` : ''}` }))),
+      );
       return guarded.patch;
     });
     if (problems.length > 0) throw invalid(problems.slice(0, 100));
@@ -340,7 +350,9 @@ export class Records {
 
   async #insert(client: Queryable, actor: Actor, object: ModelObject, rows: readonly Values[], committed: Committed[]): Promise<Rec[]> {
     await this.#checkReferences(client, object, rows);
-    const fields = [...object.fields.values()].filter((field) => rows.some((row) => row[field.name] != null) || (field.spec.type === 'text' && field.spec.sequence));
+    const fields = [...object.fields.values()].filter(
+      (field) => rows.some((row) => row[field.name] != null) || (field.spec.type === 'text' && field.spec.sequence),
+    );
     const ids = rows.map(() => newId());
     const columns = fields.map((field) => quote(field.name));
     const selected = fields.map((field) => {
@@ -381,7 +393,9 @@ export class Records {
   /** A rule on the new row's own values is decided by SQL on the row itself; the transaction is taken back if it fails. */
   async #requireCreated(client: Queryable, principal: Principal, object: ModelObject, ids: readonly string[]): Promise<void> {
     const compiled = sql`select count(*) as n from ${sql.id(object.plugin, object.key)} as o
-      where o.id = any(${[...ids]}::uuid[]) and ${ruleSql({ model: this.#o.model, principal }, object, 'o', object.access.create)}`.compile(this.#o.db);
+      where o.id = any(${[...ids]}::uuid[]) and ${ruleSql({ model: this.#o.model, principal }, object, 'o', object.access.create)}`.compile(
+      this.#o.db,
+    );
     const { rows } = await client.query<{ n: number }>({ text: compiled.sql, values: [...compiled.parameters] });
     if (rows[0]?.n !== ids.length) throw forbidden();
   }
@@ -390,7 +404,9 @@ export class Records {
   async #checkReferences(client: Queryable, object: ModelObject, rows: readonly Values[]): Promise<void> {
     const names = await this.#unknown(client, object, rows, false);
     if (names.length === 0) return;
-    throw invalid(names.slice(0, 100).map((field) => ({ field, code: 'unknown_reference', message: 'refers to a record that does not exist' })));
+    throw invalid(
+      names.slice(0, 100).map((field) => ({ field, code: 'unknown_reference', message: 'refers to a record that does not exist' })),
+    );
   }
 
   /** The fields of a change that refer to records or users that do not exist. */
@@ -422,7 +438,10 @@ export class Records {
       const from = to ? tableName(to) : target === 'kith.user' ? 'kith."user"' : undefined;
       const found = new Set<string>();
       if (from) {
-        const { rows: have } = await client.query<{ id: string }>({ text: `select id from ${from} where id = any($1)`, values: [[...ids.keys()]] });
+        const { rows: have } = await client.query<{ id: string }>({
+          text: `select id from ${from} where id = any($1)`,
+          values: [[...ids.keys()]],
+        });
         for (const one of have) found.add(one.id);
       }
       for (const [id, field] of ids) if (!found.has(id)) unknown.add(field);
@@ -443,7 +462,11 @@ export class Records {
     if (stored.row.deleted_at !== null) throw notFound('record');
     await this.#require(client, actor.principal, object, stored, object.access.update);
     if (ifVersion !== undefined && stored.row.version !== ifVersion) {
-      throw new KithError(412, 'version_mismatch', `The record is at version ${stored.row.version}, not ${ifVersion}; read it again and repeat the change.`);
+      throw new KithError(
+        412,
+        'version_mismatch',
+        `The record is at version ${stored.row.version}, not ${ifVersion}; read it again and repeat the change.`,
+      );
     }
     const unit = await this.#unit(client, actor, object, stored, input, trusted);
     if (unit && ifVersion !== undefined) unit.version = ifVersion;
@@ -476,7 +499,8 @@ export class Records {
       }
       // Columns that lag behind their document are caught up by this very write.
       if (stored.document.shown !== null) {
-        for (const field of object.fields.values()) if (field.merge === 'text' || field.merge === 'rich') patch[field.name] = readField(doc, field) as string | null;
+        for (const field of object.fields.values())
+          if (field.merge === 'text' || field.merge === 'rich') patch[field.name] = readField(doc, field) as string | null;
       }
       doc.destroy();
       if (update) {
@@ -516,18 +540,31 @@ export class Records {
   }
 
   async #move(actor: Actor, object: ModelObject, id: string, kind: 'delete' | 'restore', ifVersion?: number): Promise<void> {
-    const committed = await this.#explained(object, () => transaction(this.#o.writePool, (client) => this.#moveOn(client, actor, object, id, kind, ifVersion)));
+    const committed = await this.#explained(object, () =>
+      transaction(this.#o.writePool, (client) => this.#moveOn(client, actor, object, id, kind, ifVersion)),
+    );
     this.#o.told([committed]);
   }
 
-  async #moveOn(client: Queryable, actor: Actor, object: ModelObject, id: string, kind: 'delete' | 'restore', ifVersion?: number): Promise<Committed> {
+  async #moveOn(
+    client: Queryable,
+    actor: Actor,
+    object: ModelObject,
+    id: string,
+    kind: 'delete' | 'restore',
+    ifVersion?: number,
+  ): Promise<Committed> {
     if (!isUuid(id)) throw notFound('record');
     await client.query({ text: `select from ${tableName(object)} where id = $1 for no key update`, values: [id] });
     const stored = await this.#read(client, actor.principal, object, id);
     if ((stored.row.deleted_at === null) !== (kind === 'delete')) throw notFound(kind === 'delete' ? 'record' : 'record in the bin');
     await this.#require(client, actor.principal, object, stored, object.access.delete);
     if (ifVersion !== undefined && stored.row.version !== ifVersion) {
-      throw new KithError(412, 'version_mismatch', `The record is at version ${stored.row.version}, not ${ifVersion}; read it again and repeat the change.`);
+      throw new KithError(
+        412,
+        'version_mismatch',
+        `The record is at version ${stored.row.version}, not ${ifVersion}; read it again and repeat the change.`,
+      );
     }
     await client.query({
       text: `with up as (
@@ -561,11 +598,23 @@ export class Records {
     return stored;
   }
 
-  async #require(client: Queryable, principal: Principal, object: ModelObject, stored: Stored, rule: ModelObject['access']['read']): Promise<void> {
+  async #require(
+    client: Queryable,
+    principal: Principal,
+    object: ModelObject,
+    stored: Stored,
+    rule: ModelObject['access']['read'],
+  ): Promise<void> {
     if (!(await this.#passes(client, principal, object, stored, rule))) throw forbidden();
   }
 
-  async #passes(client: Queryable, principal: Principal, object: ModelObject, stored: Stored, rule: ModelObject['access']['read']): Promise<boolean> {
+  async #passes(
+    client: Queryable,
+    principal: Principal,
+    object: ModelObject,
+    stored: Stored,
+    rule: ModelObject['access']['read'],
+  ): Promise<boolean> {
     if ('everyone' in rule) return true;
     if ('role' in rule) return principal.kind === 'system' || rule.role.some((one) => principal.roles.includes(one));
     const compiled = sql`select ${ruleSql({ model: this.#o.model, principal }, object, 'o', rule)} as ok
@@ -658,10 +707,18 @@ export interface Transactional {
   create: (actor: Actor, object: ModelObject, input: Input) => Promise<Rec>;
 }
 
-function checkAction(fields: NonNullable<ModelObject['actions'] extends Map<string, infer A> ? (A extends { input?: infer I } ? I : never) : never>, input: Input): Values {
+function checkAction(
+  fields: NonNullable<ModelObject['actions'] extends Map<string, infer A> ? (A extends { input?: infer I } ? I : never) : never>,
+  input: Input,
+): Values {
   const shape = {
     name: 'the action',
-    fields: new Map(Object.entries(fields).map(([name, spec]) => [name, { name, key: name, plugin: '', type: spec.type, spec, mode: 'live', merge: 'register', optionPlugins: {} }])),
+    fields: new Map(
+      Object.entries(fields).map(([name, spec]) => [
+        name,
+        { name, key: name, plugin: '', type: spec.type, spec, mode: 'live', merge: 'register', optionPlugins: {} },
+      ]),
+    ),
   } as unknown as ModelObject;
   const { values, problems } = checkInput(shape, input, true);
   const refused = new Set(problems.map((one) => one.field));

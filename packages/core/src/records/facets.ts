@@ -14,7 +14,8 @@ export const STAFF: Facet = { name: 'staff', num: 0 };
 /** The facets of an object. */
 export const facetsOf = (_object: ModelObject): readonly Facet[] => [STAFF];
 /** The fields that live in a facet's document. */
-export const fieldsIn = (object: ModelObject, _facet: Facet): ModelField[] => [...object.fields.values()].filter((field) => field.merge !== 'none');
+export const fieldsIn = (object: ModelObject, _facet: Facet): ModelField[] =>
+  [...object.fields.values()].filter((field) => field.merge !== 'none');
 /** The facet that a field lives in; undefined when it lives in none. */
 export const facetOf = (field: ModelField): Facet | undefined => (field.merge === 'none' ? undefined : STAFF);
 /** The row's bit that says that a facet has a document. */

@@ -31,7 +31,16 @@ export async function history(
   if (before && (before.length !== 2 || Number.isNaN(new Date(before[0]!).getTime()) || !isUuid(before[1]))) {
     throw malformed('The cursor does not fit this list; begin again without it.');
   }
-  const { rows } = await pool.query<{ id: string; at: string; exact: string; author: string; kind: HistoryEntry['kind']; cause_kind: string; cause: string | null; changes: Changes }>(
+  const { rows } = await pool.query<{
+    id: string;
+    at: string;
+    exact: string;
+    author: string;
+    kind: HistoryEntry['kind'];
+    cause_kind: string;
+    cause: string | null;
+    changes: Changes;
+  }>(
     `select id, at, at::text as exact, author, kind, cause_kind, cause, changes from kith.ledger
      where record = $1 ${before ? 'and (at, id) < ($3::timestamptz, $4::uuid)' : ''} order by at desc, id desc limit $2`,
     [id, limit + 1, ...(before ?? [])],
@@ -39,7 +48,14 @@ export async function history(
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return {
-    data: shown.map((row) => ({ id: row.id, at: row.at, by: row.author, kind: row.kind, cause: { kind: row.cause_kind, id: row.cause }, changes: row.changes })),
+    data: shown.map((row) => ({
+      id: row.id,
+      at: row.at,
+      by: row.author,
+      kind: row.kind,
+      cause: { kind: row.cause_kind, id: row.cause },
+      changes: row.changes,
+    })),
     nextCursor: rows.length > limit && last ? `${last.exact.replace(' ', 'T')}_${last.id}` : null,
   };
 }

@@ -3,7 +3,16 @@
  * write them, values in their one form, the plugin's guard.
  */
 import { normalizeMarkdown } from '@kith/doc';
-import { checkValue, modeOf, sameValue, type AnyServer, type FieldProblem, type FieldValue, type ModelObject, type Principal } from '@kith/sdk';
+import {
+  checkValue,
+  modeOf,
+  sameValue,
+  type AnyServer,
+  type FieldProblem,
+  type FieldValue,
+  type ModelObject,
+  type Principal,
+} from '@kith/sdk';
 
 /** Guards by object name. */
 export type Guards = ReadonlyMap<string, NonNullable<NonNullable<AnyServer['guards']>[string]>>;
@@ -19,7 +28,11 @@ export const guardsOf = (servers: readonly AnyServer[]): Guards => {
 type Values = Record<string, FieldValue>;
 
 /** Checks raw input field by field. `trusted` callers (system, actions) may write derived and arbitrated fields. */
-export function checkInput(object: ModelObject, input: Readonly<Record<string, unknown>>, trusted: boolean): { values: Values; problems: FieldProblem[] } {
+export function checkInput(
+  object: ModelObject,
+  input: Readonly<Record<string, unknown>>,
+  trusted: boolean,
+): { values: Values; problems: FieldProblem[] } {
   const values: Values = {};
   const problems: FieldProblem[] = [];
   for (const [name, raw] of Object.entries(input)) {
@@ -35,7 +48,9 @@ export function checkInput(object: ModelObject, input: Readonly<Record<string, u
     }
     const checked = checkValue(field.spec, raw);
     if (!checked.ok) problems.push({ field: name, code: checked.code, message: checked.message });
-    else values[name] = field.type === 'richText' && typeof checked.value === 'string' ? normalizeMarkdown(checked.value) || null : checked.value;
+    else
+      values[name] =
+        field.type === 'richText' && typeof checked.value === 'string' ? normalizeMarkdown(checked.value) || null : checked.value;
   }
   return { values, problems };
 }
@@ -71,7 +86,12 @@ export function missing(object: ModelObject, record: Values): FieldProblem[] {
  * Runs the plugin's guard on a change.
  * @returns the patch with what the guard set, only fields that really change; or the problems.
  */
-export function applyGuard(guards: Guards, object: ModelObject, before: Values | null, patch: Values): { patch: Values; problems: FieldProblem[] } {
+export function applyGuard(
+  guards: Guards,
+  object: ModelObject,
+  before: Values | null,
+  patch: Values,
+): { patch: Values; problems: FieldProblem[] } {
   const record: Values = {};
   for (const name of object.fields.keys()) record[name] = patch[name] !== undefined ? patch[name] : (before?.[name] ?? null);
   const verdict = guards.get(object.name)?.({ before, patch, record });

@@ -48,7 +48,8 @@ const TITLES: Record<number, string> = {
 export const json = (body: unknown, status = 200, headers: Record<string, string> = {}): Response =>
   new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers } });
 
-export const empty = (headers: Record<string, string> = {}): Response => new Response(null, { status: 204, headers: { 'cache-control': 'no-store', ...headers } });
+export const empty = (headers: Record<string, string> = {}): Response =>
+  new Response(null, { status: 204, headers: { 'cache-control': 'no-store', ...headers } });
 
 /** The JSON object of a request's body. @throws 400, 413, 415 */
 export async function readBody(request: Request, limit: number): Promise<Record<string, unknown>> {
@@ -78,7 +79,8 @@ export async function readBody(request: Request, limit: number): Promise<Record<
   return value as Record<string, unknown>;
 }
 
-const tooLarge = (limit: number): KithError => new KithError(413, 'too_large', `The body is larger than ${Math.floor(limit / 1_000_000)} MB; send it in parts.`);
+const tooLarge = (limit: number): KithError =>
+  new KithError(413, 'too_large', `The body is larger than ${Math.floor(limit / 1_000_000)} MB; send it in parts.`);
 
 /** A request of Node's server as a web request. */
 export function toRequest(req: IncomingMessage): Request {
@@ -102,7 +104,11 @@ export function toRequest(req: IncomingMessage): Request {
       })
     : null;
   // The host part is of no use here: what matters of a URL is its path and query.
-  return new Request(new URL(req.url ?? '/', 'http://kith.internal'), { method, headers, ...(stream ? { body: stream, duplex: 'half' } : {}) } as RequestInit);
+  return new Request(new URL(req.url ?? '/', 'http://kith.internal'), {
+    method,
+    headers,
+    ...(stream ? { body: stream, duplex: 'half' } : {}),
+  } as RequestInit);
 }
 
 /** Writes a web response to Node's. */

@@ -56,7 +56,9 @@ export function objectMeta(model: Model, object: ModelObject, principal: Princip
       label: label(`action.${object.key}.${name}`, action.plugin),
       offered: action.offered ?? [],
       allowed: may(action.permission ?? object.access.update),
-      input: Object.entries(action.input ?? {}).map(([input, spec]) => inputMeta(model, object, name, input, spec, action.plugin, language)),
+      input: Object.entries(action.input ?? {}).map(([input, spec]) =>
+        inputMeta(model, object, name, input, spec, action.plugin, language),
+      ),
     })),
     views: [...object.views].map(([id, { plugin, ...view }]) => ({
       id,
@@ -96,11 +98,21 @@ function fieldMeta(model: Model, object: ModelObject, field: ModelField, languag
   };
 }
 
-function inputMeta(model: Model, object: ModelObject, action: string, name: string, spec: Field, plugin: string, language: string): Record<string, unknown> {
+function inputMeta(
+  model: Model,
+  object: ModelObject,
+  action: string,
+  name: string,
+  spec: Field,
+  plugin: string,
+  language: string,
+): Record<string, unknown> {
   const key = `${object.key}.${action}.${name}`;
   return {
     name,
-    ...specMeta(model, spec, language, text(model, plugin, `field.${key}`, language), plugin, (option) => text(model, plugin, `option.${key}.${option}`, language)),
+    ...specMeta(model, spec, language, text(model, plugin, `field.${key}`, language), plugin, (option) =>
+      text(model, plugin, `option.${key}.${option}`, language),
+    ),
     mode: 'live',
     merge: 'register',
     operators: [],
@@ -108,13 +120,22 @@ function inputMeta(model: Model, object: ModelObject, action: string, name: stri
   };
 }
 
-function specMeta(model: Model, spec: Field, language: string, label: string, plugin: string, optionLabel: (option: string) => string): Record<string, unknown> {
+function specMeta(
+  model: Model,
+  spec: Field,
+  language: string,
+  label: string,
+  plugin: string,
+  optionLabel: (option: string) => string,
+): Record<string, unknown> {
   return {
     type: spec.type,
     label,
     required: spec.required === true,
     ...(spec.group ? { group: spec.group, groupLabel: text(model, plugin, `group.${spec.group}`, language) } : {}),
-    ...('options' in spec ? { options: Object.entries(spec.options).map(([value, option]) => ({ value, label: optionLabel(value), ...option })) } : {}),
+    ...('options' in spec
+      ? { options: Object.entries(spec.options).map(([value, option]) => ({ value, label: optionLabel(value), ...option })) }
+      : {}),
     ...('to' in spec ? { to: spec.to } : {}),
     ...('min' in spec && spec.min !== undefined ? { min: spec.min } : {}),
     ...('max' in spec && spec.max !== undefined ? { max: spec.max } : {}),

@@ -11,7 +11,11 @@ function valueSchema(field: ModelField): Schema {
   const of = (): Schema => {
     switch (spec.type) {
       case 'number':
-        return { type: spec.integer ? 'integer' : 'number', ...(spec.min === undefined ? {} : { minimum: spec.min }), ...(spec.max === undefined ? {} : { maximum: spec.max }) };
+        return {
+          type: spec.integer ? 'integer' : 'number',
+          ...(spec.min === undefined ? {} : { minimum: spec.min }),
+          ...(spec.max === undefined ? {} : { maximum: spec.max }),
+        };
       case 'boolean':
         return { type: 'boolean' };
       case 'money':
@@ -50,8 +54,15 @@ function valueSchema(field: ModelField): Schema {
 /** The whole document. */
 export function openApi(model: Model, routes: readonly Route[]): Record<string, unknown> {
   const schemas: Record<string, Schema> = {
-    Money: { type: 'object', required: ['amount', 'currency'], properties: { amount: { type: 'string', examples: ['12.50'] }, currency: { type: 'string', examples: ['EUR'] } } },
-    Address: { type: 'object', properties: Object.fromEntries(['street', 'city', 'region', 'postalCode', 'country'].map((part) => [part, { type: 'string' }])) },
+    Money: {
+      type: 'object',
+      required: ['amount', 'currency'],
+      properties: { amount: { type: 'string', examples: ['12.50'] }, currency: { type: 'string', examples: ['EUR'] } },
+    },
+    Address: {
+      type: 'object',
+      properties: Object.fromEntries(['street', 'city', 'region', 'postalCode', 'country'].map((part) => [part, { type: 'string' }])),
+    },
     AnyReference: { type: 'object', required: ['object', 'id'], properties: { object: { type: 'string' }, id: ID } },
     Problem: {
       type: 'object',
@@ -90,7 +101,10 @@ export function openApi(model: Model, routes: readonly Route[]): Record<string, 
     };
   }
   const paths: Record<string, Record<string, unknown>> = {};
-  const failure = { description: 'A problem', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } };
+  const failure = {
+    description: 'A problem',
+    content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+  };
   const add = (path: string, route: Route, record?: string): void => {
     const names = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
     const created = route.method === 'POST' && path.split('/').length === 3;
@@ -98,7 +112,12 @@ export function openApi(model: Model, routes: readonly Route[]): Record<string, 
     const answer: Schema =
       route.method === 'DELETE'
         ? { 204: { description: 'Done' } }
-        : { [created ? 201 : 200]: { description: 'Done', ...(record && names.length + (created ? 1 : 0) > 0 ? { content: content(record) } : { content: { 'application/json': {} } }) } };
+        : {
+            [created ? 201 : 200]: {
+              description: 'Done',
+              ...(record && names.length + (created ? 1 : 0) > 0 ? { content: content(record) } : { content: { 'application/json': {} } }),
+            },
+          };
     (paths[path] ??= {})[route.method.toLowerCase()] = {
       summary: route.summary,
       ...(route.access === 'public' ? { security: [] } : {}),

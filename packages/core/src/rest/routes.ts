@@ -56,7 +56,13 @@ function ifMatch(request: Request): number | undefined {
   return match ? Number(match[1]) : -1;
 }
 
-const list = (value: string | null): string[] | undefined => (value === null || value === '' ? undefined : value.split(',').map((part) => part.trim()).filter(Boolean));
+const list = (value: string | null): string[] | undefined =>
+  value === null || value === ''
+    ? undefined
+    : value
+        .split(',')
+        .map((part) => part.trim())
+        .filter(Boolean);
 
 function filterParam(url: URL): Filter | undefined {
   const text = url.searchParams.get('filter');
@@ -66,7 +72,9 @@ function filterParam(url: URL): Filter | undefined {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new KithError(400, 'invalid_filter', 'The filter is not JSON.', { errors: [{ field: 'filter', code: 'invalid', message: 'is not JSON' }] });
+    throw new KithError(400, 'invalid_filter', 'The filter is not JSON.', {
+      errors: [{ field: 'filter', code: 'invalid', message: 'is not JSON' }],
+    });
   }
   return parseFilter(value);
 }
@@ -101,13 +109,23 @@ export function listOptions(url: URL): ListOptions {
 
 const wantsRefs = (call: Call): boolean => call.url.searchParams.get('refs') === '1';
 
-async function presented(call: Call, object: ModelObject, recs: readonly Rec[]): Promise<{ data: (Rec & { title: string })[]; refs?: Awaited<ReturnType<typeof referencesOf>> }> {
+async function presented(
+  call: Call,
+  object: ModelObject,
+  recs: readonly Rec[],
+): Promise<{ data: (Rec & { title: string })[]; refs?: Awaited<ReturnType<typeof referencesOf>> }> {
   if (!wantsRefs(call)) return { data: recs.map((rec) => ({ ...rec, title: titleOf(object, rec.fields) })) };
   const refs = await referencesOf(call.runtime.pool, call.runtime.model, recs);
   return { data: recs.map((rec) => ({ ...rec, title: titleOf(object, rec.fields, refs) })), refs };
 }
 
-async function presentedOne(call: Call, object: ModelObject, rec: Rec, status = 200, headers: Record<string, string> = {}): Promise<Response> {
+async function presentedOne(
+  call: Call,
+  object: ModelObject,
+  rec: Rec,
+  status = 200,
+  headers: Record<string, string> = {},
+): Promise<Response> {
   const { data, refs } = await presented(call, object, [rec]);
   return json({ ...data[0], ...(refs ? { refs } : {}) }, status, { ...etag(rec), ...headers });
 }
@@ -151,7 +169,8 @@ const stringList = (value: unknown, name: string): string[] => {
 
 const objectList = (value: unknown, name: string): Record<string, unknown>[] => {
   if (value === undefined) return [];
-  if (Array.isArray(value) && value.every((one) => typeof one === 'object' && one !== null && !Array.isArray(one))) return value as Record<string, unknown>[];
+  if (Array.isArray(value) && value.every((one) => typeof one === 'object' && one !== null && !Array.isArray(one)))
+    return value as Record<string, unknown>[];
   throw malformed(`"${name}" is a list of objects.`);
 };
 
@@ -210,7 +229,12 @@ export const routes: readonly Route[] = [
         totals ? query.totals(call.principal, object, options, totals) : undefined,
         group ? query.groups(call.principal, object, options, group, call.url.searchParams.get('sum') ?? undefined) : undefined,
       ]);
-      return json({ ...page, ...(await presented(call, object, page.data)), ...(summed ? { totals: summed } : {}), ...(groups ? { groups } : {}) });
+      return json({
+        ...page,
+        ...(await presented(call, object, page.data)),
+        ...(summed ? { totals: summed } : {}),
+        ...(groups ? { groups } : {}),
+      });
     },
   },
   {
@@ -227,13 +251,18 @@ export const routes: readonly Route[] = [
         const rec = await call.runtime.records.create(actor(call), object, input);
         return presentedOne(call, object, rec, 201, location(rec.id));
       }
-      const hash = createHash('sha256').update(`POST ${object.name} ${JSON.stringify(input)}`).digest('hex');
+      const hash = createHash('sha256')
+        .update(`POST ${object.name} ${JSON.stringify(input)}`)
+        .digest('hex');
       const done = await call.runtime.records.once(call.principal, key, hash, async (records) => ({
         status: 201,
         body: await records.create(actor(call), object, input),
       }));
       const rec = done.body as Rec;
-      return presentedOne(call, object, rec, done.status, { ...location(rec.id), ...(done.repeated ? { 'idempotent-replayed': 'true' } : {}) });
+      return presentedOne(call, object, rec, done.status, {
+        ...location(rec.id),
+        ...(done.repeated ? { 'idempotent-replayed': 'true' } : {}),
+      });
     },
   },
   {
@@ -322,7 +351,13 @@ export const routes: readonly Route[] = [
     summary: 'The changes of a record, newest first',
     handle: async (call) => {
       const object = objectOf(call);
-      const page = await call.runtime.history(call.principal, object, call.params.id!, limitOf(call.url, LIMIT_DEFAULT, LIMIT_MAX), call.url.searchParams.get('cursor') ?? undefined);
+      const page = await call.runtime.history(
+        call.principal,
+        object,
+        call.params.id!,
+        limitOf(call.url, LIMIT_DEFAULT, LIMIT_MAX),
+        call.url.searchParams.get('cursor') ?? undefined,
+      );
       const refs = wantsRefs(call) ? await referencesOfChanges(call, object, page.data) : undefined;
       return json({ ...page, ...(refs ? { refs } : {}) });
     },
@@ -337,8 +372,13 @@ export const routes: readonly Route[] = [
       const body = await call.body();
       const names = body.fields === undefined ? undefined : stringList(body.fields, 'fields');
       const unknown = names?.find((name) => !object.fields.has(name));
-      if (unknown !== undefined) throw invalid([{ field: unknown.slice(0, 100), code: 'unknown_field', message: `is no field of ${object.name}` }]);
-      return presentedOne(call, object, await call.runtime.records.revert(actor(call), object, call.params.id!, timeOf(body.at, 'at'), names));
+      if (unknown !== undefined)
+        throw invalid([{ field: unknown.slice(0, 100), code: 'unknown_field', message: `is no field of ${object.name}` }]);
+      return presentedOne(
+        call,
+        object,
+        await call.runtime.records.revert(actor(call), object, call.params.id!, timeOf(body.at, 'at'), names),
+      );
     },
   },
   {
@@ -349,7 +389,9 @@ export const routes: readonly Route[] = [
     handle: async (call) => {
       const object = objectOf(call);
       const rec = await call.runtime.records.get(call.principal, object, call.params.id!);
-      return json(await timeline(call.runtime, call.principal, object, rec, limitOf(call.url, 30, 100), call.url.searchParams.get('cursor')));
+      return json(
+        await timeline(call.runtime, call.principal, object, rec, limitOf(call.url, 30, 100), call.url.searchParams.get('cursor')),
+      );
     },
   },
   {
@@ -368,7 +410,8 @@ export const routes: readonly Route[] = [
     path: '/search',
     access: 'staff',
     summary: 'Records of all objects by their search text',
-    handle: async (call) => json({ data: await searchAll(call.runtime, call.principal, call.url.searchParams.get('q') ?? '', limitOf(call.url, 20, 50)) }),
+    handle: async (call) =>
+      json({ data: await searchAll(call.runtime, call.principal, call.url.searchParams.get('q') ?? '', limitOf(call.url, 20, 50)) }),
   },
   {
     method: 'POST',
@@ -382,7 +425,13 @@ export const routes: readonly Route[] = [
       return json({ facets: await call.runtime.tickets.issue(call.principal, object, body.id) });
     },
   },
-  { method: 'GET', path: '/users', access: 'staff', summary: 'The staff', handle: async (call) => json({ data: await call.runtime.sessions.people() }) },
+  {
+    method: 'GET',
+    path: '/users',
+    access: 'staff',
+    summary: 'The staff',
+    handle: async (call) => json({ data: await call.runtime.sessions.people() }),
+  },
   {
     method: 'PATCH',
     path: '/users/{id}',
@@ -422,7 +471,13 @@ export const routes: readonly Route[] = [
       return json({}, 201, { 'set-cookie': await call.runtime.sessions.accept(call.params.token!, { name, password }) });
     },
   },
-  { method: 'GET', path: '/profile', access: 'person', summary: 'What I say of myself', handle: async (call) => json(await call.runtime.sessions.user(call.principal.id)) },
+  {
+    method: 'GET',
+    path: '/profile',
+    access: 'person',
+    summary: 'What I say of myself',
+    handle: async (call) => json(await call.runtime.sessions.user(call.principal.id)),
+  },
   {
     method: 'PATCH',
     path: '/profile',
@@ -448,9 +503,16 @@ export const routes: readonly Route[] = [
     path: '/views',
     access: 'staff',
     summary: 'Saved views of an object: mine and those shared with me',
-    handle: async (call) => json({ data: await call.runtime.views.list(call.principal, call.runtime.records.object(call.url.searchParams.get('object') ?? '')) }),
+    handle: async (call) =>
+      json({ data: await call.runtime.views.list(call.principal, call.runtime.records.object(call.url.searchParams.get('object') ?? '')) }),
   },
-  { method: 'POST', path: '/views', access: 'staff', summary: 'Save a view', handle: async (call) => json(await call.runtime.views.create(call.principal, await call.body()), 201) },
+  {
+    method: 'POST',
+    path: '/views',
+    access: 'staff',
+    summary: 'Save a view',
+    handle: async (call) => json(await call.runtime.views.create(call.principal, await call.body()), 201),
+  },
   {
     method: 'PATCH',
     path: '/views/{id}',
@@ -468,7 +530,13 @@ export const routes: readonly Route[] = [
       return empty();
     },
   },
-  { method: 'GET', path: '/setup', access: 'public', summary: 'Whether this Kith has been set up', handle: async (call) => json(await call.runtime.setup.state()) },
+  {
+    method: 'GET',
+    path: '/setup',
+    access: 'public',
+    summary: 'Whether this Kith has been set up',
+    handle: async (call) => json(await call.runtime.setup.state()),
+  },
   {
     method: 'POST',
     path: '/setup',
@@ -476,7 +544,13 @@ export const routes: readonly Route[] = [
     summary: 'First run: the organisation and its first administrator; signs in',
     handle: async (call) => json({}, 201, { 'set-cookie': await call.runtime.setup.begin(await call.body()) }),
   },
-  { method: 'GET', path: '/organisation', access: 'staff', summary: 'The organisation', handle: async (call) => json(await call.runtime.setup.organisation()) },
+  {
+    method: 'GET',
+    path: '/organisation',
+    access: 'staff',
+    summary: 'The organisation',
+    handle: async (call) => json(await call.runtime.setup.organisation()),
+  },
   {
     method: 'PATCH',
     path: '/organisation',
@@ -493,7 +567,11 @@ export const routes: readonly Route[] = [
   },
 ];
 
-async function referencesOfChanges(call: Call, object: ModelObject, entries: readonly { by: string; changes: Record<string, unknown> }[]): Promise<Awaited<ReturnType<typeof titlesOf>>> {
+async function referencesOfChanges(
+  call: Call,
+  object: ModelObject,
+  entries: readonly { by: string; changes: Record<string, unknown> }[],
+): Promise<Awaited<ReturnType<typeof titlesOf>>> {
   const wanted = new Map<string, Set<string>>([['kith.user', new Set(entries.map((one) => one.by))]]);
   for (const { changes } of entries) {
     for (const [name, change] of Object.entries(changes)) {

@@ -24,7 +24,8 @@ export async function timeline(
   limit: number,
   cursor: string | null,
 ): Promise<{ data: Item[]; nextCursor: string | null; refs: References }> {
-  if (cursor !== null && Number.isNaN(new Date(cursor).getTime())) throw malformed('The cursor does not fit this list; begin again without it.');
+  if (cursor !== null && Number.isNaN(new Date(cursor).getTime()))
+    throw malformed('The cursor does not fit this list; begin again without it.');
   const before = cursor ?? '9999-12-31T00:00:00Z';
   const sources = [...runtime.model.objects.values()].flatMap((from) => {
     const about = [...from.fields.values()].find((field) => field.type === 'anyRef');
@@ -35,7 +36,8 @@ export async function timeline(
     ...sources.map(({ from, about }) => relatedOf(runtime, principal, from, about, object, rec, before, limit + 1)),
   ]);
   const found = related.flat();
-  const created: (Item & { key: string })[] = rec.createdAt < before ? [{ kind: 'created', at: rec.createdAt, by: rec.createdBy, key: rec.createdAt }] : [];
+  const created: (Item & { key: string })[] =
+    rec.createdAt < before ? [{ kind: 'created', at: rec.createdAt, by: rec.createdBy, key: rec.createdAt }] : [];
   const refs = await referencesOf(
     runtime.pool,
     runtime.model,
@@ -44,7 +46,11 @@ export async function timeline(
   );
   const items = [
     ...changes.map((one) => ({ ...one, key: one.at })),
-    ...found.map((one) => ({ ...one, record: { ...one.record, title: titleOf(runtime.model.objects.get(one.record.object)!, one.record.fields, refs) }, key: one.at })),
+    ...found.map((one) => ({
+      ...one,
+      record: { ...one.record, title: titleOf(runtime.model.objects.get(one.record.object)!, one.record.fields, refs) },
+      key: one.at,
+    })),
     ...created,
   ].sort((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0));
   const shown = items.slice(0, limit);
@@ -62,11 +68,24 @@ interface ChangeItem {
 const KINDS: Record<string, ChangeItem['kind']> = { change: 'change', delete: 'deleted', restore: 'restored' };
 
 async function changesOf(runtime: Runtime, rec: Rec, before: string, limit: number): Promise<ChangeItem[]> {
-  const { rows } = await runtime.pool.query<{ at: string; author: string; kind: string; cause_kind: string; cause: string | null; changes: Changes }>(
+  const { rows } = await runtime.pool.query<{
+    at: string;
+    author: string;
+    kind: string;
+    cause_kind: string;
+    cause: string | null;
+    changes: Changes;
+  }>(
     `select at, author, kind, cause_kind, cause, changes from kith.ledger where record = $1 and at < $2 order by at desc, id desc limit $3`,
     [rec.id, before, limit],
   );
-  return rows.map((row) => ({ kind: KINDS[row.kind] ?? 'change', at: row.at, by: row.author, cause: { kind: row.cause_kind, id: row.cause }, fields: row.changes }));
+  return rows.map((row) => ({
+    kind: KINDS[row.kind] ?? 'change',
+    at: row.at,
+    by: row.author,
+    cause: { kind: row.cause_kind, id: row.cause },
+    fields: row.changes,
+  }));
 }
 
 async function relatedOf(

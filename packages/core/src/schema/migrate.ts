@@ -69,7 +69,11 @@ export async function pendingMigrations(pool: pg.Pool, model: Model, servers: re
   return missing;
 }
 
-async function runLedger(client: pg.PoolClient, plugin: string, list: readonly { name: string; up: readonly string[] }[]): Promise<string[]> {
+async function runLedger(
+  client: pg.PoolClient,
+  plugin: string,
+  list: readonly { name: string; up: readonly string[] }[],
+): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>('select name from kith.migration where plugin = $1', [plugin]);
   const done = new Set(rows.map((row) => row.name));
   const applied: string[] = [];
@@ -161,7 +165,8 @@ async function additive(client: pg.PoolClient, object: ModelObject): Promise<str
   for (const [index, definition] of indexesOf(object)) {
     if (valid.get(index) === true) continue;
     // A build that was killed leaves an invalid index behind: it costs writes and serves no read.
-    if (valid.get(index) === false) await run(`drop invalid index ${index}`, `drop index concurrently ${quote(object.plugin)}.${quote(index)}`);
+    if (valid.get(index) === false)
+      await run(`drop invalid index ${index}`, `drop index concurrently ${quote(object.plugin)}.${quote(index)}`);
     const [create, rest] = definition;
     // Concurrently, so that nobody waits while a large table is read; on an empty one the plain form is quicker.
     await run(`index ${index}`, `${create} ${empty ? '' : 'concurrently '}${quote(index)} on ${name} ${rest}`);
@@ -172,7 +177,8 @@ async function additive(client: pg.PoolClient, object: ModelObject): Promise<str
 const columnDdl = (field: ModelField): string => `${quote(field.name)} ${columnType(field)}`;
 
 /** Full quoted name of the sequence that numbers a field. */
-export const sequenceName = (object: ModelObject, field: ModelField): string => `${quote(object.plugin)}.${quote(`${object.key}_${field.name}_seq`)}`;
+export const sequenceName = (object: ModelObject, field: ModelField): string =>
+  `${quote(object.plugin)}.${quote(`${object.key}_${field.name}_seq`)}`;
 
 /** Index names are at most 63 bytes in Postgres; longer ones would be cut and collide. */
 const short = (name: string): string => (name.length <= 60 ? name : `${name.slice(0, 48)}_${hash(name)}`);
@@ -203,16 +209,20 @@ function indexesOf(object: ModelObject): Map<string, [string, string]> {
   if (object.search.length > 0) {
     // The name carries the fields: other search fields are another index, built beside the old one.
     const fields = hash(object.search.join(','));
-    indexes.set(short(`${object.key}_search_${fields}`), ['create index', `using gin ((${searchExpression(object, object.key).replaceAll(`${object.key}.`, '')}) public.gin_trgm_ops) ${live}`]);
+    indexes.set(short(`${object.key}_search_${fields}`), [
+      'create index',
+      `using gin ((${searchExpression(object, object.key).replaceAll(`${object.key}.`, '')}) public.gin_trgm_ops) ${live}`,
+    ]);
   }
   return indexes;
 }
 
 /** References are real: what points at a record that does not exist is refused by Postgres itself. */
 async function foreignKeys(client: pg.PoolClient, object: ModelObject): Promise<string[]> {
-  const { rows } = await client.query<{ conname: string }>(`select conname from pg_constraint where conrelid = $1::regclass and contype = 'f'`, [
-    tableName(object),
-  ]);
+  const { rows } = await client.query<{ conname: string }>(
+    `select conname from pg_constraint where conrelid = $1::regclass and contype = 'f'`,
+    [tableName(object)],
+  );
   const have = new Set(rows.map((row) => row.conname));
   const applied: string[] = [];
   for (const field of object.fields.values()) {
@@ -240,7 +250,8 @@ async function numberFields(client: pg.PoolClient, model: Model): Promise<void> 
     let next = rows.reduce((most, row) => Math.max(most, row.num + 1), 0);
     for (const field of object.fields.values()) {
       if (known.has(field.name)) continue;
-      if (next >= FIELD_NUMBERS) throw new BootError(`Object ${object.name} has had more than ${FIELD_NUMBERS} fields, the most that documents can hold.`);
+      if (next >= FIELD_NUMBERS)
+        throw new BootError(`Object ${object.name} has had more than ${FIELD_NUMBERS} fields, the most that documents can hold.`);
       await client.query('insert into kith.field (object, name, num) values ($1, $2, $3)', [object.name, field.name, next++]);
     }
   }
@@ -258,8 +269,9 @@ async function ledgerPartitions(client: pg.PoolClient): Promise<void> {
     const { rowCount: taken } = await client.query('select 1 from kith.ledger_default where at >= $1 and at < $2 limit 1', [from, to]);
     if (taken) continue;
     await retrying(client, name, async () => {
-      await client.query(`create table kith.${name} partition of kith.ledger for values from ('${from.toISOString()}') to ('${to.toISOString()}')`);
+      await client.query(
+        `create table kith.${name} partition of kith.ledger for values from ('${from.toISOString()}') to ('${to.toISOString()}')`,
+      );
     });
   }
 }
-

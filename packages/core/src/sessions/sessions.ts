@@ -81,11 +81,18 @@ class PostgresAdapter implements Adapter {
     ];
   }
   async getUserSessions(userId: string): Promise<DatabaseSession[]> {
-    const { rows } = await this.#pool.query<{ id: string; expires_at: string }>('select id, expires_at from kith.session where user_id = $1', [userId]);
+    const { rows } = await this.#pool.query<{ id: string; expires_at: string }>(
+      'select id, expires_at from kith.session where user_id = $1',
+      [userId],
+    );
     return rows.map((row) => ({ id: row.id, userId, expiresAt: new Date(row.expires_at), attributes: {} }));
   }
   async setSession(session: DatabaseSession): Promise<void> {
-    await this.#pool.query('insert into kith.session (id, user_id, expires_at) values ($1, $2, $3)', [sha256(session.id), session.userId, session.expiresAt]);
+    await this.#pool.query('insert into kith.session (id, user_id, expires_at) values ($1, $2, $3)', [
+      sha256(session.id),
+      session.userId,
+      session.expiresAt,
+    ]);
   }
   async updateSessionExpiration(sessionId: string, expiresAt: Date): Promise<void> {
     await this.#pool.query('update kith.session set expires_at = $2 where id = $1', [sha256(sessionId), expiresAt]);
@@ -151,9 +158,10 @@ export class Sessions {
     }
     const who = `${ip} ${email.trim().toLowerCase()}`;
     this.#refuseAfterFailures(who);
-    const { rows } = await this.#o.pool.query<UserRow & { password_hash: string | null }>('select * from kith."user" where lower(email) = lower($1) and active', [
-      email.trim(),
-    ]);
+    const { rows } = await this.#o.pool.query<UserRow & { password_hash: string | null }>(
+      'select * from kith."user" where lower(email) = lower($1) and active',
+      [email.trim()],
+    );
     const row = rows[0];
     this.#decoy ??= argon2(token());
     const fits = await verify(row?.password_hash ?? (await this.#decoy), password).catch(() => false);
@@ -176,13 +184,16 @@ export class Sessions {
   #refuseAfterFailures(who: string): void {
     const now = Date.now();
     // The table stays small: whoever has been quiet for the window is forgotten.
-    if (this.#failures.size > 10_000) for (const [key, one] of this.#failures) if (now - one.since > FAILURE_WINDOW_MS) this.#failures.delete(key);
+    if (this.#failures.size > 10_000)
+      for (const [key, one] of this.#failures) if (now - one.since > FAILURE_WINDOW_MS) this.#failures.delete(key);
     const failed = this.#failures.get(who);
     if (!failed) return;
     const left = failed.since + FAILURE_WINDOW_MS - now;
     if (left <= 0) this.#failures.delete(who);
     else if (failed.count >= FAILURES) {
-      throw new KithError(429, 'too_many_attempts', 'Too many wrong passwords; wait a moment and try again.', { retryAfter: Math.ceil(left / 1000) });
+      throw new KithError(429, 'too_many_attempts', 'Too many wrong passwords; wait a moment and try again.', {
+        retryAfter: Math.ceil(left / 1000),
+      });
     }
   }
 
@@ -200,7 +211,10 @@ export class Sessions {
   }
 
   /** Who sends a request: a bearer key before a cookie. Null when it says nobody or somebody unknown. */
-  async authenticate(headers: { authorization?: string | null | undefined; cookie?: string | null | undefined }): Promise<Authenticated | null> {
+  async authenticate(headers: {
+    authorization?: string | null | undefined;
+    cookie?: string | null | undefined;
+  }): Promise<Authenticated | null> {
     const bearer = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '')?.[1];
     if (bearer !== undefined) return this.#believe(`key ${sha256(bearer)}`, () => this.#byKey(bearer));
     if (headers.authorization) return null;
@@ -251,8 +265,10 @@ export class Sessions {
   async createUser(input: { email: string; name?: string; role: string; password?: string; color?: number; id?: string }): Promise<string> {
     const problems = [];
     const email = input.email.trim();
-    if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > 254) problems.push({ field: 'email', code: 'invalid', message: 'must be an e-mail address' });
-    if (!(ROLES as readonly string[]).includes(input.role)) problems.push({ field: 'role', code: 'unknown_option', message: `must be one of ${ROLES.join(', ')}` });
+    if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > 254)
+      problems.push({ field: 'email', code: 'invalid', message: 'must be an e-mail address' });
+    if (!(ROLES as readonly string[]).includes(input.role))
+      problems.push({ field: 'role', code: 'unknown_option', message: `must be one of ${ROLES.join(', ')}` });
     if (input.password !== undefined) problems.push(...passwordProblems('password', input.password));
     if (problems.length > 0) throw invalid(problems);
     const id = input.id ?? newId();
@@ -260,7 +276,14 @@ export class Sessions {
       await this.#o.pool.query(
         `insert into kith."user" (id, email, name, role, password_hash, color)
          values ($1, $2, $3, $4, $5, coalesce($6::smallint, (select (count(*) % ${COLORS})::smallint from kith."user")))`,
-        [id, email, input.name?.trim() || email.split('@')[0], input.role, input.password === undefined ? null : await argon2(input.password), input.color ?? null],
+        [
+          id,
+          email,
+          input.name?.trim() || email.split('@')[0],
+          input.role,
+          input.password === undefined ? null : await argon2(input.password),
+          input.color ?? null,
+        ],
       );
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === '23505') throw conflict(`There is a user ${email} already.`);
@@ -277,7 +300,12 @@ export class Sessions {
     }
     const id = newId();
     const key = KEY_PREFIX + token();
-    await this.#o.pool.query('insert into kith.api_key (id, name, role, hash) values ($1, $2, $3, $4)', [id, input.name.trim(), input.role, sha256(key)]);
+    await this.#o.pool.query('insert into kith.api_key (id, name, role, hash) values ($1, $2, $3, $4)', [
+      id,
+      input.name.trim(),
+      input.role,
+      sha256(key),
+    ]);
     return { id, key };
   }
 
@@ -286,7 +314,8 @@ export class Sessions {
     const problems = [];
     const email = typeof input.email === 'string' ? input.email.trim() : '';
     if (!/^[^\s@]+@[^\s@]+$/.test(email)) problems.push({ field: 'email', code: 'invalid', message: 'must be an e-mail address' });
-    if (!(ROLES as readonly unknown[]).includes(input.role)) problems.push({ field: 'role', code: 'unknown_option', message: `must be one of ${ROLES.join(', ')}` });
+    if (!(ROLES as readonly unknown[]).includes(input.role))
+      problems.push({ field: 'role', code: 'unknown_option', message: `must be one of ${ROLES.join(', ')}` });
     if (problems.length > 0) throw invalid(problems);
     const { rowCount } = await this.#o.pool.query('select from kith."user" where lower(email) = lower($1)', [email]);
     if (rowCount) throw conflict(`There is a user ${email} already.`);
@@ -315,7 +344,9 @@ export class Sessions {
     const name = typeof input.name === 'string' ? input.name.trim() : '';
     if (name === '') problems.push({ field: 'name', code: 'required', message: 'must not be empty' });
     if (problems.length > 0) throw invalid(problems);
-    const { rowCount } = await this.#o.pool.query('update kith.invitation set used_at = now() where token_hash = $1 and used_at is null', [sha256(secret)]);
+    const { rowCount } = await this.#o.pool.query('update kith.invitation set used_at = now() where token_hash = $1 and used_at is null', [
+      sha256(secret),
+    ]);
     if (rowCount === 0) throw new KithError(404, 'invitation_gone', 'This invitation was used or has expired; ask for a new one.');
     const id = await this.createUser({ email: invitation.email, name, role: invitation.role, password: input.password as string });
     return this.open(id);
@@ -334,13 +365,13 @@ export class Sessions {
     if (input.role !== undefined && !(ROLES as readonly unknown[]).includes(input.role)) {
       throw invalid([{ field: 'role', code: 'unknown_option', message: `must be one of ${ROLES.join(', ')}` }]);
     }
-    if (input.active !== undefined && typeof input.active !== 'boolean') throw invalid([{ field: 'active', code: 'invalid', message: 'must be true or false' }]);
+    if (input.active !== undefined && typeof input.active !== 'boolean')
+      throw invalid([{ field: 'active', code: 'invalid', message: 'must be true or false' }]);
     if (id === by.id) throw forbidden('You cannot change your own role or access; ask another administrator.');
-    const { rowCount } = await this.#o.pool.query('update kith."user" set role = coalesce($2, role), active = coalesce($3, active) where id = $1', [
-      id,
-      input.role ?? null,
-      input.active ?? null,
-    ]);
+    const { rowCount } = await this.#o.pool.query(
+      'update kith."user" set role = coalesce($2, role), active = coalesce($3, active) where id = $1',
+      [id, input.role ?? null, input.active ?? null],
+    );
     if (rowCount === 0) throw notFound('user');
     if (input.active === false) await this.#lucia.invalidateUserSessions(id);
     this.forget();
@@ -351,24 +382,39 @@ export class Sessions {
   async changeProfile(id: string, input: Record<string, unknown>): Promise<void> {
     const problems = [];
     const { name, language, timeZone, theme } = input;
-    if (name !== undefined && (typeof name !== 'string' || name.trim() === '' || name.length > 200)) problems.push({ field: 'name', code: 'invalid', message: 'must not be empty' });
-    if (language !== undefined && language !== null && language !== 'en' && language !== 'de') problems.push({ field: 'language', code: 'unknown_option', message: 'must be en or de' });
-    if (theme !== undefined && theme !== 'light' && theme !== 'dark' && theme !== 'system') problems.push({ field: 'theme', code: 'unknown_option', message: 'must be light, dark or system' });
-    if (timeZone !== undefined && timeZone !== null && !isTimeZone(timeZone)) problems.push({ field: 'timeZone', code: 'invalid', message: 'must be a time zone like Europe/Berlin' });
+    if (name !== undefined && (typeof name !== 'string' || name.trim() === '' || name.length > 200))
+      problems.push({ field: 'name', code: 'invalid', message: 'must not be empty' });
+    if (language !== undefined && language !== null && language !== 'en' && language !== 'de')
+      problems.push({ field: 'language', code: 'unknown_option', message: 'must be en or de' });
+    if (theme !== undefined && theme !== 'light' && theme !== 'dark' && theme !== 'system')
+      problems.push({ field: 'theme', code: 'unknown_option', message: 'must be light, dark or system' });
+    if (timeZone !== undefined && timeZone !== null && !isTimeZone(timeZone))
+      problems.push({ field: 'timeZone', code: 'invalid', message: 'must be a time zone like Europe/Berlin' });
     if (problems.length > 0) throw invalid(problems);
     const has = (key: string): boolean => input[key] !== undefined;
     await this.#o.pool.query(
       `update kith."user" set name = coalesce($2, name), theme = coalesce($3, theme),
         language = case when $4 then $5 else language end, time_zone = case when $6 then $7 else time_zone end where id = $1`,
-      [id, typeof name === 'string' ? name.trim() : null, theme ?? null, has('language'), language ?? null, has('timeZone'), timeZone ?? null],
+      [
+        id,
+        typeof name === 'string' ? name.trim() : null,
+        theme ?? null,
+        has('language'),
+        language ?? null,
+        has('timeZone'),
+        timeZone ?? null,
+      ],
     );
     this.forget();
   }
 
   /** Changes a password; the old one must be known. Other sessions of the person end. */
   async changePassword(id: string, current: unknown, next: unknown): Promise<string> {
-    const { rows } = await this.#o.pool.query<{ password_hash: string | null }>('select password_hash from kith."user" where id = $1', [id]);
-    const fits = typeof current === 'string' && rows[0]?.password_hash ? await verify(rows[0].password_hash, current).catch(() => false) : false;
+    const { rows } = await this.#o.pool.query<{ password_hash: string | null }>('select password_hash from kith."user" where id = $1', [
+      id,
+    ]);
+    const fits =
+      typeof current === 'string' && rows[0]?.password_hash ? await verify(rows[0].password_hash, current).catch(() => false) : false;
     if (!fits) throw invalid([{ field: 'current', code: 'wrong_credentials', message: 'is not your password' }]);
     const problems = passwordProblems('next', next);
     if (problems.length > 0) throw invalid(problems);
@@ -387,7 +433,8 @@ export class Sessions {
 
 function passwordProblems(field: string, password: unknown): { field: string; code: string; message: string }[] {
   if (typeof password !== 'string') return [{ field, code: 'required', message: 'must be a string' }];
-  if (password.length < SHORTEST_PASSWORD) return [{ field, code: 'too_short', message: `must have at least ${SHORTEST_PASSWORD} characters` }];
+  if (password.length < SHORTEST_PASSWORD)
+    return [{ field, code: 'too_short', message: `must have at least ${SHORTEST_PASSWORD} characters` }];
   return password.length > 500 ? [{ field, code: 'too_long', message: 'must have at most 500 characters' }] : [];
 }
 

@@ -26,9 +26,16 @@ export class Tickets {
 
   /** A ticket for each facet that the principal may join. @throws 404 when the record may not be read */
   async issue(principal: Principal, object: ModelObject, id: string): Promise<FacetTicket[]> {
-    const [read, write] = await Promise.all([this.#records.allowed(principal, object, id, 'read'), this.#records.allowed(principal, object, id, 'update')]);
+    const [read, write] = await Promise.all([
+      this.#records.allowed(principal, object, id, 'read'),
+      this.#records.allowed(principal, object, id, 'update'),
+    ]);
     if (!read) throw notFound('record');
-    const tickets = facetsOf(object).map((facet): FacetTicket => ({ name: facet.name, access: write ? 'write' : 'read', ticket: randomBytes(24).toString('base64url') }));
+    const tickets = facetsOf(object).map((facet): FacetTicket => ({
+      name: facet.name,
+      access: write ? 'write' : 'read',
+      ticket: randomBytes(24).toString('base64url'),
+    }));
     await this.#pool.query(
       `with old as (delete from kith.ticket where expires_at < now())
        insert into kith.ticket (hash, principal, kind, name, roles, record, object, facet, expires_at)
