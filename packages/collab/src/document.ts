@@ -93,7 +93,7 @@ export class LiveDocument {
   misses = 0;
   closed = false;
   /** Fields whose document value Postgres refused; they are put back with the next flush. */
-  readonly refused = new Map<string, string>();
+  readonly refused = new Map<string, { code: string; message: string }>();
 
   /** Called when the last connection has gone. */
   abandoned: () => void = () => undefined;
@@ -344,7 +344,7 @@ export class LiveDocument {
     for (const field of touchedFields) {
       const refused = this.refused.get(field.name);
       if (refused !== undefined) {
-        wrong.set(field, { code: 'invalid', message: refused });
+        wrong.set(field, refused);
         continue;
       }
       if (!catchUp && this.#isLarge(field)) {
@@ -559,9 +559,9 @@ export class LiveDocument {
   }
 
   /** Postgres refused a draft's values: those fields are put back with the next flush. */
-  refuse(draft: Draft, field: string | undefined, message: string): void {
+  refuse(draft: Draft, field: string | undefined, problem: { code: string; message: string }): void {
     const names = field !== undefined && field in draft.patch ? [field] : Object.keys(draft.patch);
-    for (const name of names) if (this.#live.has(name)) this.refused.set(name, message);
+    for (const name of names) if (this.#live.has(name)) this.refused.set(name, problem);
   }
 
   #resolveSettled(): void {

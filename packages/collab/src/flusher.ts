@@ -118,7 +118,7 @@ export class Flusher {
     for (const [document, draft] of drafts) {
       const said = explain(this.#runtime.model, document.object, error);
       const problem = said instanceof KithError ? said.errors?.[0] : undefined;
-      document.refuse(draft, problem?.field, problem?.message ?? 'does not fit');
+      document.refuse(draft, problem?.field, problem ?? { code: 'invalid', message: 'does not fit' });
       // Nothing of it can be put back: give up on this copy rather than try for ever.
       if (document.refused.size === 0) document.end(CLOSE.overload);
     }
@@ -170,7 +170,7 @@ export class Flusher {
         if (!isDatabaseError(error, '22', '23')) throw error;
         const said = explain(this.#runtime.model, document.object, error);
         const problem = said instanceof KithError ? said.errors?.[0] : undefined;
-        document.refuse(draft, problem?.field, problem?.message ?? 'does not fit');
+        document.refuse(draft, problem?.field, problem ?? { code: 'invalid', message: 'does not fit' });
         throw error;
       }
     }).catch((error: unknown) => {

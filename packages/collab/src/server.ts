@@ -368,6 +368,6 @@ class Server implements Collab {
 
 /** `/collab/{object}/{id}/{facet}` */
 function placeOf(url: URL): { object: string; id: string; facet: string } {
-  const [object = '', id = '', facet = ''] = url.pathname.slice('/collab/'.length).split('/').map(decodeURIComponent);
+  const [object = '', id = '', facet = ''] = url.pathname.slice('/collab/'.length).split('/');
   return { object, id, facet };
 }

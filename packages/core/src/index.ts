@@ -24,5 +24,4 @@ export { parseFilter } from './access/filter.ts';
 export type { ListChange } from './live/lists.ts';
 export { languageOf } from './rest/meta.ts';
 export { sendResponse, toRequest } from './rest/http.ts';
-export { handleApi } from './rest/node.ts';
 export type { SessionUser, Authenticated } from './sessions/sessions.ts';

@@ -415,10 +415,10 @@ export class Records {
   }
 
   async #unknown(client: Queryable, object: ModelObject, rows: readonly Values[], constrained: boolean): Promise<string[]> {
-    const wanted = new Map<string, Map<string, string>>();
+    const wanted = new Map<string, Map<string, Set<string>>>();
     const want = (target: string, id: string, field: string): void => {
-      const ids = wanted.get(target) ?? new Map<string, string>();
-      ids.set(id, field);
+      const ids = wanted.get(target) ?? new Map<string, Set<string>>();
+      ids.set(id, (ids.get(id) ?? new Set<string>()).add(field));
       wanted.set(target, ids);
     };
     for (const row of rows) {
@@ -444,7 +444,7 @@ export class Records {
         });
         for (const one of have) found.add(one.id);
       }
-      for (const [id, field] of ids) if (!found.has(id)) unknown.add(field);
+      for (const [id, fields] of ids) if (!found.has(id)) for (const field of fields) unknown.add(field);
     }
     return [...unknown];
   }
