@@ -1,0 +1,21 @@
+import type { SessionUser } from '@kith/core/runtime';
+import type { Language } from '@kith/ui/types.ts';
+import type en from '../locales/en.json';
+
+declare global {
+  namespace App {
+    interface Locals {
+      user: SessionUser | null;
+      language: Language;
+    }
+    interface Error {
+      code?: string;
+    }
+  }
+}
+
+declare module '@kith/ui/i18n.ts' {
+  interface Catalogues {
+    web: typeof en;
+  }
+}

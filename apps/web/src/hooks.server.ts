@@ -1,0 +1,83 @@
+/**
+ * Every page request: who is asking, in which language, and may they come in.
+ * The API and the sockets do not pass here; server.ts hands them to core.
+ */
+import { getRuntime } from '@kith/core/runtime';
+import { isLanguage, negotiate } from '@kith/ui/i18n.ts';
+import { error, redirect, type Handle, type HandleFetch, type HandleServerError } from '@sveltejs/kit';
+
+const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+/** Pages for people without a session. */
+const OPEN = /^\/(sign-in|setup|invite\/[^/]+)\/?$/;
+
+const HEADERS: Record<string, string> = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'same-origin',
+  'x-frame-options': 'DENY',
+  'cross-origin-opener-policy': 'same-origin',
+  'permissions-policy': 'camera=(), geolocation=(), microphone=(), payment=(), usb=()',
+};
+
+export const handle: Handle = async ({ event, resolve }) => {
+  const { sessions } = getRuntime();
+  const { request, url, locals } = event;
+
+  const found = await sessions.fromCookie(request.headers.get('cookie'));
+  locals.user = found?.user ?? null;
+  const chosen = event.cookies.get('kith_language');
+  locals.language =
+    locals.user?.language ?? (isLanguage(chosen) ? chosen : negotiate(request.headers.get('accept-language')));
+
+  // The bundler's own check takes http behind a proxy for https and knows no bearer keys: ours is the one of the API.
+  if (found && WRITES.has(request.method) && !sessions.originAllowed(request.headers.get('origin'))) {
+    error(403, 'This request came from another site.');
+  }
+
+  if (!locals.user && !OPEN.test(url.pathname) && event.route.id !== null) {
+    const next = url.pathname + url.search;
+    redirect(303, next === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(next)}`);
+  }
+  if (locals.user && /^\/(sign-in|setup)\/?$/.test(url.pathname)) redirect(303, '/');
+
+  if (found?.session.fresh) {
+    // A session in use lives on: the browser is told its new end.
+    const value = event.cookies.get(sessions.cookieName);
+    if (value) {
+      event.cookies.set(sessions.cookieName, value, {
+        path: '/',
+        httpOnly: true,
+        sameSite: 'lax',
+        secure: url.protocol === 'https:',
+        expires: new Date(found.session.expiresAt),
+      });
+    }
+  }
+
+  const theme = locals.user?.theme ?? 'system';
+  const response = await resolve(event, {
+    transformPageChunk: ({ html }) => html.replace('%kith.language%', locals.language).replace('%kith.theme%', theme),
+  });
+  for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
+  if (response.headers.get('content-type')?.startsWith('text/html')) response.headers.set('cache-control', 'private, no-store');
+  return response;
+};
+
+/** Loads on the server reach the API without a network. */
+export const handleFetch: HandleFetch = async ({ event, request, fetch }) => {
+  const url = new URL(request.url);
+  if (url.origin !== event.url.origin || !url.pathname.startsWith('/api/v1/')) return fetch(request);
+  const runtime = getRuntime();
+  const headers = new Headers(request.headers);
+  const cookie = event.request.headers.get('cookie');
+  if (cookie) headers.set('cookie', cookie);
+  const language = event.request.headers.get('accept-language');
+  if (language && !headers.has('accept-language')) headers.set('accept-language', language);
+  const { principal, via } = await runtime.authenticate(headers);
+  return runtime.api.handle(new Request(request, { headers }), { principal, via, ip: event.getClientAddress() });
+};
+
+export const handleError: HandleServerError = ({ error: thrown, status }) => {
+  if (status < 500) return { message: 'Not found', code: 'not_found' };
+  getRuntime().log('error', 'a page failed', { error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) });
+  return { message: 'Something went wrong', code: 'unexpected' };
+};

@@ -1,0 +1,57 @@
+/** What happened to a record, newest first, as people read it. */
+import type { FieldValue } from '@kith/sdk';
+import type { Api } from '@kith/ui/api.ts';
+import type { Cause, Rec, Refs, TimelineItem } from '@kith/ui/types.ts';
+
+export interface TimelinePage {
+  data: TimelineItem[];
+  nextCursor: string | null;
+  refs?: Refs;
+}
+
+export const readTimeline = (api: Api, object: string, id: string, cursor?: string): Promise<TimelinePage> =>
+  api.get<TimelinePage>(`/records/${object}/${id}/timeline`, { cursor });
+
+export type Changes = Record<string, [FieldValue, FieldValue]>;
+export type Entry =
+  | { kind: 'created'; key: string; at: string; by: string }
+  | { kind: 'change'; key: string; at: string; by: string; cause: Cause | null; fields: Changes }
+  | { kind: 'activity' | 'task'; key: string; at: string; record: Rec };
+
+/** Changes of one person within this time are one entry. */
+const SESSION = 15 * 60_000;
+
+export const timeOf = (item: TimelineItem): string => {
+  if (item.kind === 'created' || item.kind === 'change') return item.at;
+  if (item.at) return item.at;
+  const at = item.kind === 'activity' ? item.record.fields.at : null;
+  return typeof at === 'string' ? at : item.record.createdAt;
+};
+
+/** Folds one person's edits in a row into one entry. Values that ended where they began are left out. */
+export function fold(items: readonly TimelineItem[]): Entry[] {
+  const entries: Entry[] = [];
+  for (const item of items) {
+    const at = timeOf(item);
+    const last = entries.at(-1);
+    if (item.kind === 'activity' || item.kind === 'task') {
+      entries.push({ kind: item.kind, key: item.record.id, at, record: item.record });
+    } else if (item.kind === 'created') {
+      entries.push({ kind: 'created', key: 'created', at, by: item.by });
+    } else if (last?.kind === 'change' && last.by === item.by && Date.parse(last.at) - Date.parse(at) < SESSION) {
+      for (const [name, [old, now]] of Object.entries(item.fields)) {
+        const later = last.fields[name];
+        last.fields[name] = later ? [old, later[1]] : [old, now];
+      }
+    } else {
+      entries.push({ kind: 'change', key: `${at}:${item.by}`, at, by: item.by, cause: item.cause ?? null, fields: { ...item.fields } });
+    }
+  }
+  for (const entry of entries) {
+    if (entry.kind !== 'change') continue;
+    for (const [name, [old, now]] of Object.entries(entry.fields)) {
+      if (JSON.stringify(old) === JSON.stringify(now)) delete entry.fields[name];
+    }
+  }
+  return entries.filter((entry) => entry.kind !== 'change' || Object.keys(entry.fields).length > 0);
+}

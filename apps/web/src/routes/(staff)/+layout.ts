@@ -1,0 +1,12 @@
+import { loading } from '#lib/load.ts';
+import type { ObjectMeta, StaffUser } from '@kith/ui/types.ts';
+import type { LayoutLoad } from './$types';
+
+export const load: LayoutLoad = ({ fetch }) =>
+  loading(fetch, async (api) => {
+    const [objects, users] = await Promise.all([
+      api.get<{ data: ObjectMeta[] }>('/objects'),
+      api.get<{ data: StaffUser[] }>('/users'),
+    ]);
+    return { objects: objects.data, users: users.data };
+  });

@@ -1,0 +1,108 @@
+/** What every screen shares: who is at it, the words, the formats, the schema, the API and the toasts. */
+import { createContext } from 'svelte';
+import { SvelteMap } from 'svelte/reactivity';
+import { isApiError, type Api, type ApiError } from './api.ts';
+import { Format } from './format.ts';
+import { Words, type Key, type Messages, type Values } from './i18n.ts';
+import type { LiveLists } from './live/live-lists.svelte.ts';
+import { Toasts } from './toasts.svelte.ts';
+import type { FieldMeta, Language, Me, ObjectMeta, Reference, Refs, StaffUser } from './types.ts';
+
+export interface Organisation {
+  name: string;
+  language?: Language;
+  currency?: string;
+}
+
+export interface AppOptions {
+  api: Api;
+  language: Language;
+  messages: Messages;
+  timeZone: string;
+  organisation: Organisation;
+}
+
+export class App {
+  readonly api: Api;
+  readonly toasts = new Toasts();
+  /** Titles of everything that any answer referred to. */
+  readonly refs = new SvelteMap<string, Reference>();
+
+  me = $state.raw<Me | null>(null);
+  language = $state<Language>('en');
+  timeZone = $state('UTC');
+  organisation = $state.raw<Organisation>({ name: '' });
+  objects = $state.raw<ObjectMeta[]>([]);
+  users = $state.raw<StaffUser[]>([]);
+  online = $state(true);
+  /** The socket of live lists; there is none while rendering on the server. */
+  live = $state.raw<LiveLists | null>(null);
+
+  #messages = $state.raw<Messages>({});
+  readonly #words = $derived(new Words(this.language, this.#messages));
+  readonly format = $derived(new Format(this.language, this.timeZone, this.organisation.currency ?? 'USD'));
+  readonly #byName = $derived(new Map(this.objects.map((object) => [object.name, object])));
+  readonly #userById = $derived(new Map(this.users.map((user) => [user.id, user])));
+
+  constructor(options: AppOptions) {
+    this.api = options.api;
+    this.language = options.language;
+    this.#messages = options.messages;
+    this.timeZone = options.timeZone;
+    this.organisation = options.organisation;
+  }
+
+  /** A text of the catalogues. */
+  t = (key: Key, values?: Values): string => this.#words.say(key, values);
+  /** Whether the catalogues have a key that was put together at run time. */
+  has = (key: string): key is Key => this.#words.has(key);
+
+  /** Changes the language of everything on screen. */
+  speak(language: Language, messages: Messages): void {
+    this.#messages = messages;
+    this.language = language;
+  }
+
+  object(name: string): ObjectMeta | undefined {
+    return this.#byName.get(name);
+  }
+  field(object: string, name: string): FieldMeta | undefined {
+    return this.object(object)?.fields.find((field) => field.name === name);
+  }
+  user(id: string | null | undefined): StaffUser | undefined {
+    return id ? this.#userById.get(id) : undefined;
+  }
+  /** The name of whoever did something; keys, plugins and the system included. */
+  nameOf(id: string | null | undefined): string {
+    if (!id) return this.t('person.system');
+    return this.user(id)?.name ?? this.refs.get(id)?.title ?? this.t('person.system');
+  }
+
+  /** Keeps the titles that came with an answer. */
+  remember(refs: Refs | undefined): void {
+    for (const [id, reference] of Object.entries(refs ?? {})) {
+      const known = this.refs.get(id);
+      if (known?.title !== reference.title || known.object !== reference.object) this.refs.set(id, reference);
+    }
+  }
+
+  /** Says what went wrong and what to do. Signed out: the sign-in page says so itself. */
+  fail(thrown: unknown): void {
+    if (!isApiError(thrown)) {
+      this.toasts.say(this.t('error.unexpected'), { tone: 'bad' });
+      throw thrown;
+    }
+    this.toasts.say(this.reason(thrown), { tone: 'bad' });
+  }
+  /** What a refused request means for the person. */
+  reason(error: ApiError): string {
+    const key = `error.code.${error.code}`;
+    if (this.has(key)) return this.t(key);
+    const detail = error.errors[0];
+    if (detail && !detail.field) return detail.message;
+    return error.message || this.t('error.unexpected');
+  }
+}
+
+const [useApp, setApp] = createContext<App>();
+export { setApp, useApp };

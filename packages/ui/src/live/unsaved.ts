@@ -1,0 +1,26 @@
+/** Sends what earlier visits left unsaved in this browser, in the background. */
+import type { App } from '../app.svelte.ts';
+import type { Rec } from '../types.ts';
+import { LiveRecord } from './live-record.svelte.ts';
+import { unsavedDocuments } from './local-copy.ts';
+
+const PATIENCE = 30_000;
+
+/** Opens each such record until it is saved; `except` is open on the page already. */
+export async function sendUnsaved(app: App, except: (object: string, id: string) => boolean): Promise<void> {
+  if (!app.me) return;
+  for (const document of unsavedDocuments(app.me.id)) {
+    const [name = '', id = ''] = document.split('/');
+    const object = app.object(name);
+    if (!object || except(name, id)) continue;
+    const record = await app.api.get<Rec>(`/records/${name}/${id}`).catch(() => null);
+    if (!record) continue;
+    const live = new LiveRecord(app, object, record, () => {});
+    await live.open();
+    const until = Date.now() + PATIENCE;
+    while (live.status !== 'saved' && live.status !== 'ended' && Date.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    await live.close();
+  }
+}
