@@ -73,6 +73,8 @@ export default ts.config(
     rules: {
       // Links are built from the object registry; no route is known at compile time.
       'svelte/no-navigation-without-resolve': 'off',
+      // Lookups that are made anew with what they are made of need no reactivity of their own.
+      'svelte/prefer-svelte-reactivity': 'off',
     },
   },
   {

@@ -1,4 +1,4 @@
-import type { SessionUser } from '@kith/core/runtime';
+import type { SessionUser } from '@kith/core';
 import type { Language } from '@kith/ui/types.ts';
 import type en from '../locales/en.json';
 

@@ -4,7 +4,8 @@
  */
 import { getRuntime } from '@kith/core/runtime';
 import { isLanguage, negotiate } from '@kith/ui/i18n.ts';
-import { error, redirect, type Handle, type HandleFetch, type HandleServerError } from '@sveltejs/kit';
+import { error, redirect } from '@sveltejs/kit';
+import type { Handle, HandleFetch, HandleServerError } from '@sveltejs/kit/hooks';
 
 const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 /** Pages for people without a session. */
@@ -22,11 +23,11 @@ export const handle: Handle = async ({ event, resolve }) => {
   const { sessions } = getRuntime();
   const { request, url, locals } = event;
 
-  const found = await sessions.fromCookie(request.headers.get('cookie'));
+  const found = await sessions.authenticate({ cookie: request.headers.get('cookie') });
   locals.user = found?.user ?? null;
   const chosen = event.cookies.get('kith_language');
-  locals.language =
-    locals.user?.language ?? (isLanguage(chosen) ? chosen : negotiate(request.headers.get('accept-language')));
+  const own = locals.user?.language ?? chosen;
+  locals.language = isLanguage(own) ? own : negotiate(request.headers.get('accept-language'));
 
   // The bundler's own check takes http behind a proxy for https and knows no bearer keys: ours is the one of the API.
   if (found && WRITES.has(request.method) && !sessions.originAllowed(request.headers.get('origin'))) {
@@ -39,24 +40,12 @@ export const handle: Handle = async ({ event, resolve }) => {
   }
   if (locals.user && /^\/(sign-in|setup)\/?$/.test(url.pathname)) redirect(303, '/');
 
-  if (found?.session.fresh) {
-    // A session in use lives on: the browser is told its new end.
-    const value = event.cookies.get(sessions.cookieName);
-    if (value) {
-      event.cookies.set(sessions.cookieName, value, {
-        path: '/',
-        httpOnly: true,
-        sameSite: 'lax',
-        secure: url.protocol === 'https:',
-        expires: new Date(found.session.expiresAt),
-      });
-    }
-  }
-
   const theme = locals.user?.theme ?? 'system';
   const response = await resolve(event, {
     transformPageChunk: ({ html }) => html.replace('%kith.language%', locals.language).replace('%kith.theme%', theme),
   });
+  // A session in use lives on: the browser is told its new end.
+  if (found?.cookie) response.headers.append('set-cookie', found.cookie);
   for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
   if (response.headers.get('content-type')?.startsWith('text/html')) response.headers.set('cache-control', 'private, no-store');
   return response;
@@ -72,12 +61,11 @@ export const handleFetch: HandleFetch = async ({ event, request, fetch }) => {
   if (cookie) headers.set('cookie', cookie);
   const language = event.request.headers.get('accept-language');
   if (language && !headers.has('accept-language')) headers.set('accept-language', language);
-  const { principal, via } = await runtime.authenticate(headers);
-  return runtime.api.handle(new Request(request, { headers }), { principal, via, ip: event.getClientAddress() });
+  return runtime.api.handle(new Request(request, { headers }), { ip: event.getClientAddress() });
 };
 
-export const handleError: HandleServerError = ({ error: thrown, status }) => {
-  if (status < 500) return { message: 'Not found', code: 'not_found' };
+/** What nobody foresaw is logged; the person learns only that it happened. */
+export const handleError: HandleServerError = ({ kind, error: thrown }) => {
+  if (kind !== 'unknown') return;
   getRuntime().log('error', 'a page failed', { error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) });
-  return { message: 'Something went wrong', code: 'unexpected' };
 };

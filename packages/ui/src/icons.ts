@@ -145,8 +145,24 @@ import Workflow from '@lucide/svelte/icons/workflow';
 import Wrench from '@lucide/svelte/icons/wrench';
 import X from '@lucide/svelte/icons/x';
 import Zap from '@lucide/svelte/icons/zap';
+import UserRound from '@lucide/svelte/icons/user-round';
+import MessageSquareText from '@lucide/svelte/icons/message-square-text';
+import Route from '@lucide/svelte/icons/route';
+import UsersRound from '@lucide/svelte/icons/users-round';
+import CircleUser from '@lucide/svelte/icons/circle-user';
+import Paperclip from '@lucide/svelte/icons/paperclip';
+import File from '@lucide/svelte/icons/file';
+import HandCoins from '@lucide/svelte/icons/hand-coins';
 
 export const ICONS = {
+  'hand-coins': HandCoins,
+  file: File,
+  paperclip: Paperclip,
+  'circle-user': CircleUser,
+  'users-round': UsersRound,
+  route: Route,
+  'message-square-text': MessageSquareText,
+  'user-round': UserRound,
   activity: Activity,
   archive: Archive,
   'arrow-down': ArrowDown,

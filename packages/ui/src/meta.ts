@@ -79,7 +79,11 @@ export const isNumeric = (meta: FieldMeta): boolean => meta.type === 'number' ||
 
 /** Whether anybody may type into the field. */
 export function isEditable(object: ObjectMeta, meta: FieldMeta): boolean {
-  return meta.mode === 'live' && object.rights.update && object.facets.some((facet) => facet.access === 'write' && facet.fields.includes(meta.name));
+  return (
+    meta.mode === 'live' &&
+    object.rights.update &&
+    object.facets.some((facet) => facet.access === 'write' && facet.fields.includes(meta.name))
+  );
 }
 
 export const PARTS: readonly Part[] = ['operational', 'analytical', 'communicative', 'collaborative'];
@@ -154,5 +158,4 @@ export function exactText(app: App, meta: FieldMeta, value: FieldValue): string 
 }
 
 /** Where a record's page is. */
-export const pathOf = (object: string, id: string): string =>
-  object === 'kith.user' ? '/settings/people' : `/o/${object}/${id}`;
+export const pathOf = (object: string, id: string): string => (object === 'kith.user' ? '/settings/people' : `/o/${object}/${id}`);

@@ -141,9 +141,14 @@ export type Theme = 'light' | 'dark' | 'system';
 
 export type TimelineItem =
   | { kind: 'created'; at: string; by: string }
-  | { kind: 'change'; at: string; by: string; cause?: Cause | null; fields: Record<string, [FieldValue, FieldValue]> }
-  | { kind: 'activity'; at?: string; record: Rec }
-  | { kind: 'task'; at?: string; record: Rec };
+  | {
+      kind: 'change' | 'deleted' | 'restored';
+      at: string;
+      by: string;
+      cause?: Cause | null;
+      fields: Record<string, [FieldValue, FieldValue]>;
+    }
+  | { kind: 'activity' | 'task'; at: string; by: string; record: Rec };
 
 export interface Cause {
   kind: string;
@@ -151,6 +156,7 @@ export interface Cause {
 }
 export interface HistoryEntry {
   id: string;
+  kind?: 'change' | 'delete' | 'restore';
   at: string;
   by: string;
   cause?: Cause | null;

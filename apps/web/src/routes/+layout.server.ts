@@ -1,19 +1,15 @@
-import type { Organisation } from '@kith/ui/app.svelte.ts';
+import { getRuntime } from '@kith/core/runtime';
+import type { Me } from '@kith/ui/types.ts';
 import type { LayoutServerLoad } from './$types';
 
-interface Setup {
-  needed: boolean;
-  demo: boolean;
-  logins?: { email: string; name: string }[];
-  organisation: Organisation;
-}
-
-export const load: LayoutServerLoad = async ({ locals, fetch }) => {
-  const setup = (await (await fetch('/api/v1/setup')).json()) as Setup;
+export const load: LayoutServerLoad = async ({ locals }) => {
+  const { setup } = getRuntime();
+  const { user } = locals;
+  const { name, currency } = await setup.organisation();
   return {
-    me: locals.user,
+    me: user as Me | null,
     language: locals.language,
-    organisation: setup.organisation,
-    setup: { needed: setup.needed, demo: setup.demo, logins: setup.logins ?? [] },
+    // Strangers learn the name that the sign-in page shows, and no more.
+    organisation: user ? { name, currency } : { name },
   };
 };

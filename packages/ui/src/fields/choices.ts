@@ -41,6 +41,7 @@ export function choicesOf(app: App, meta: FieldMeta): (query: string) => Choice[
           fields: target?.title.join(','),
           sort: query.trim() ? undefined : target?.title.join(','),
           limit: 20,
+          refs: 1,
         });
         app.remember(Object.fromEntries(page.data.map((record) => [record.id, { object: to, title: record.title }])));
         return page.data.map((record) => ({ value: record.id, label: record.title, square: true, object: to }));

@@ -15,7 +15,8 @@ export interface Changed {
   /** Ids that fit no longer, or are deleted. */
   gone: string[];
   refs?: Refs;
-  by?: string;
+  /** Who made the changes. */
+  by?: string[];
 }
 export interface Watcher {
   changed: (change: Changed) => void;

@@ -308,9 +308,7 @@ export class LiveRecord {
 }
 
 /** What the person is told. */
-export type Notice =
-  | { kind: 'corrected'; field: string; text: string }
-  | { kind: 'refused' | 'too-large' | 'moved'; lost: boolean };
+export type Notice = { kind: 'corrected'; field: string; text: string } | { kind: 'refused' | 'too-large' | 'moved'; lost: boolean };
 
 /** A field of a live record, as its widget sees it. */
 export class LiveField implements FieldBinding {
@@ -410,10 +408,10 @@ class Session {
     doc.on('update', (_update: Uint8Array, origin: unknown) => this.#edited(origin));
     doc.on('afterTransaction', (transaction: Y.Transaction) => this.#touched(transaction));
 
-    const roots = reports.fields.flatMap((field): Y.AbstractType<unknown>[] => {
+    const roots = reports.fields.flatMap((field): (Y.Map<unknown> | Y.Text | Y.XmlFragment)[] => {
       if (field.merge === 'set') return [doc.getMap(field.name)];
-      if (field.merge === 'text') return [doc.getText(field.name)] as unknown as Y.AbstractType<unknown>[];
-      if (field.merge === 'rich') return [doc.getXmlFragment(field.name)] as unknown as Y.AbstractType<unknown>[];
+      if (field.merge === 'text') return [doc.getText(field.name)];
+      if (field.merge === 'rich') return [doc.getXmlFragment(field.name)];
       return [];
     });
     this.undo = new Y.UndoManager([doc.getMap(REGISTERS), ...roots], {
@@ -535,8 +533,9 @@ class Session {
     for (const [type, keys] of transaction.changed) {
       for (const [root, shared] of this.doc.share) {
         if ((shared as unknown) !== type) continue;
-        if (root === REGISTERS) for (const key of keys) key !== null && names.add(key);
-        else names.add(root);
+        if (root === REGISTERS) {
+          for (const key of keys) if (key !== null) names.add(key);
+        } else names.add(root);
       }
     }
     if (names.size > 0) this.#reports.changed(names);
@@ -579,7 +578,7 @@ class Session {
         super(url, protocols);
         opened();
       }
-      override send(data: string | ArrayBufferLike | Blob | ArrayBufferView<ArrayBuffer>): void {
+      override send(data: Parameters<WebSocket['send']>[0]): void {
         if (data instanceof Uint8Array) sending(data);
         super.send(data);
       }

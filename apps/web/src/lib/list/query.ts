@@ -54,12 +54,15 @@ export function readQuery(object: ObjectMeta, views: readonly ListView[], search
   const asked = search.get('type') ?? view.type;
   const names = (text: string | null): string[] | null => (text === null ? null : text.split(',').filter(Boolean));
   const columns = (names(search.get('columns')) ?? [...view.columns]).filter((name) => known(object, name));
-  // The first column is what the record is known by.
-  const title = object.title[0] ?? '';
+  // The first column is what the record is known by, all of it.
+  const [title = '', ...rest] = object.title;
   return {
     view: view.id,
     type: asked === 'board' && groupBy ? 'board' : 'table',
-    columns: [title, ...columns.filter((name) => name !== title)],
+    columns: withTitle(
+      columns.filter((name) => !rest.includes(name)),
+      title,
+    ),
     conditions: readConditions(search.get('filter')) ?? conditionsOf(view.filter ?? undefined),
     sort: (names(search.get('sort')) ?? [...(view.sort ?? [])]).filter((key) => known(object, key.replace(/^-/, ''))),
     groupBy,
@@ -90,13 +93,22 @@ export function filterOf(conditions: readonly Filter[]): Filter | undefined {
 export const isComparison = (filter: Filter): filter is Comparison => 'field' in filter;
 
 /** Writes what differs from the view into the address. */
-export function writeQuery(query: ListQuery, view: ListView, first: boolean): string {
+export function writeQuery(query: ListQuery, view: ListView, first: boolean, object: ObjectMeta): string {
   const search = new URLSearchParams();
+  const hidden = object.title.slice(1);
   if (!first) search.set('view', view.id);
   if (query.type !== view.type) search.set('type', query.type);
   if (query.type === 'board' && query.groupBy && view.groupBy && query.groupBy !== view.groupBy) search.set('group', query.groupBy);
-  if (query.columns.join() !== withTitle(view.columns, query.columns[0] ?? '').join()) search.set('columns', query.columns.join());
-  if (JSON.stringify(query.conditions) !== JSON.stringify(conditionsOf(view.filter ?? undefined))) search.set('filter', JSON.stringify(query.conditions));
+  if (
+    query.columns.join() !==
+    withTitle(
+      view.columns.filter((name) => !hidden.includes(name)),
+      query.columns[0] ?? '',
+    ).join()
+  )
+    search.set('columns', query.columns.join());
+  if (JSON.stringify(query.conditions) !== JSON.stringify(conditionsOf(view.filter ?? undefined)))
+    search.set('filter', JSON.stringify(query.conditions));
   if (query.sort.join() !== (view.sort ?? []).join()) search.set('sort', query.sort.join());
   if (query.search) search.set('q', query.search);
   const text = search.toString();
@@ -105,8 +117,8 @@ export function writeQuery(query: ListQuery, view: ListView, first: boolean): st
 const withTitle = (columns: readonly string[], title: string): string[] => [title, ...columns.filter((name) => name !== title)];
 
 /** Whether the list differs from its view in what a view keeps. */
-export function isChanged(query: ListQuery, view: ListView): boolean {
-  return writeQuery({ ...query, search: '' }, view, true) !== '';
+export function isChanged(query: ListQuery, view: ListView, object: ObjectMeta): boolean {
+  return writeQuery({ ...query, search: '' }, view, true, object) !== '';
 }
 
 /** The fields that the list needs of each record. */
@@ -123,6 +135,7 @@ function paramsOf(object: ObjectMeta, query: ListQuery): Params {
     search: query.search.trim() || undefined,
     sort: query.sort.join() || undefined,
     fields: fieldsOf(object, query).join(),
+    refs: 1,
   };
 }
 
@@ -177,7 +190,7 @@ export async function readGroups(api: Api, object: ObjectMeta, query: ListQuery)
     ...paramsOf(object, query),
     limit: 1,
     group: query.groupBy ?? '',
-    totals: query.sum ?? undefined,
+    sum: query.sum ?? undefined,
   });
   return page.groups ?? [];
 }

@@ -66,7 +66,7 @@ abstract class Records {
 
   #changed({ upsert, gone, refs, by }: Changed): void {
     this.app.remember(refs);
-    const mine = by === this.app.me?.id;
+    const mine = by?.length === 1 && by[0] === this.app.me?.id;
     for (const record of upsert) {
       const before = this.find(record.id);
       if (before && before.version >= record.version) continue;
@@ -90,7 +90,7 @@ abstract class Records {
     for (const name of Object.keys(fields)) this.complaints.delete(`${id}:${name}`);
     this.put({ ...before, fields: { ...before.fields, ...fields } });
     try {
-      const after = await this.app.api.patch<Rec & Pick<Page, 'refs'>>(`/records/${this.object.name}/${id}`, fields);
+      const after = await this.app.api.patch<Rec & Pick<Page, 'refs'>>(`/records/${this.object.name}/${id}?refs=1`, fields);
       this.app.remember(after.refs);
       const now = this.find(id);
       if (now && now.version <= after.version) this.put({ ...after, fields: { ...now.fields, ...after.fields } });
@@ -126,7 +126,15 @@ abstract class Records {
     progress(ids.length);
     this.drop(ids);
     this.recount();
-    const what = records.length === 1 && records[0] ? records[0].title : app.t('count.records', { count: ids.length, one: object.label.one, many: object.label.many });
+    const what =
+      records.length === 1 && records[0]
+        ? records[0].title
+        : app.t('count.records', {
+            count: ids.length,
+            shown: app.format.number(ids.length),
+            one: object.label.one,
+            many: object.label.many,
+          });
     app.toasts.say(app.t('list.deleted', { what }), {
       action: {
         label: app.t('do.undo'),

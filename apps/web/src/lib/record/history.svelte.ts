@@ -39,7 +39,10 @@ export class RecordHistory {
   });
   /** Fields that were different then. */
   readonly changed: ReadonlySet<string> = $derived.by(
-    () => new Set(Object.keys(this.values).filter((name) => JSON.stringify(this.values[name] ?? null) !== JSON.stringify(this.now[name] ?? null))),
+    () =>
+      new Set(
+        Object.keys(this.values).filter((name) => JSON.stringify(this.values[name] ?? null) !== JSON.stringify(this.now[name] ?? null)),
+      ),
   );
 
   async load(): Promise<void> {
@@ -48,6 +51,7 @@ export class RecordHistory {
     try {
       const page = await this.#app.api.get<HistoryPage>(`/records/${this.#record.object}/${this.#record.id}/history`, {
         limit: 200,
+        refs: 1,
         cursor: this.#cursor ?? undefined,
       });
       this.#app.remember(page.refs);

@@ -14,30 +14,23 @@ export const readTimeline = (api: Api, object: string, id: string, cursor?: stri
 
 export type Changes = Record<string, [FieldValue, FieldValue]>;
 export type Entry =
-  | { kind: 'created'; key: string; at: string; by: string }
+  | { kind: 'created' | 'deleted' | 'restored'; key: string; at: string; by: string }
   | { kind: 'change'; key: string; at: string; by: string; cause: Cause | null; fields: Changes }
   | { kind: 'activity' | 'task'; key: string; at: string; record: Rec };
 
 /** Changes of one person within this time are one entry. */
 const SESSION = 15 * 60_000;
 
-export const timeOf = (item: TimelineItem): string => {
-  if (item.kind === 'created' || item.kind === 'change') return item.at;
-  if (item.at) return item.at;
-  const at = item.kind === 'activity' ? item.record.fields.at : null;
-  return typeof at === 'string' ? at : item.record.createdAt;
-};
-
 /** Folds one person's edits in a row into one entry. Values that ended where they began are left out. */
 export function fold(items: readonly TimelineItem[]): Entry[] {
   const entries: Entry[] = [];
   for (const item of items) {
-    const at = timeOf(item);
+    const { at } = item;
     const last = entries.at(-1);
     if (item.kind === 'activity' || item.kind === 'task') {
       entries.push({ kind: item.kind, key: item.record.id, at, record: item.record });
-    } else if (item.kind === 'created') {
-      entries.push({ kind: 'created', key: 'created', at, by: item.by });
+    } else if (item.kind !== 'change') {
+      entries.push({ kind: item.kind, key: `${item.kind}:${at}`, at, by: item.by });
     } else if (last?.kind === 'change' && last.by === item.by && Date.parse(last.at) - Date.parse(at) < SESSION) {
       for (const [name, [old, now]] of Object.entries(item.fields)) {
         const later = last.fields[name];

@@ -4,9 +4,6 @@ import type { LayoutLoad } from './$types';
 
 export const load: LayoutLoad = ({ fetch }) =>
   loading(fetch, async (api) => {
-    const [objects, users] = await Promise.all([
-      api.get<{ data: ObjectMeta[] }>('/objects'),
-      api.get<{ data: StaffUser[] }>('/users'),
-    ]);
+    const [objects, users] = await Promise.all([api.get<{ data: ObjectMeta[] }>('/objects'), api.get<{ data: StaffUser[] }>('/users')]);
     return { objects: objects.data, users: users.data };
   });

@@ -1,0 +1,8 @@
+import { getRuntime } from '@kith/core/runtime';
+import { redirect } from '@sveltejs/kit';
+import type { PageServerLoad } from './$types';
+
+export const load: PageServerLoad = async () => {
+  const state = await getRuntime().setup.state();
+  if (!state.needed) redirect(303, '/sign-in');
+};
