@@ -2,8 +2,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { attach } from '@kith/collab';
-import { handleApi } from '@kith/core';
 import { readEnv } from '@kith/core/env';
+import { handleApi } from '@kith/core/http';
 import { BootError, createRuntime, setRuntime, type Runtime } from '@kith/core/runtime';
 import { plugins } from '@kith/installed/plugins';
 import { servers } from '@kith/installed/server';
@@ -27,16 +27,11 @@ export async function openWeb(): Promise<Web> {
   }
   const runtime = await createRuntime({ roles: ['web'], plugins, servers, env, databaseUrl });
   setRuntime(runtime);
-  const collab = attach(runtime);
+  const collab = await attach(runtime);
   return {
     runtime,
     handle: (request, response) => handleApi(runtime, request, response),
-    upgrade: (request, socket, head) => {
-      const path = (request.url ?? '').split('?', 1)[0] ?? '';
-      if (path !== '/live' && !path.startsWith('/collab/')) return false;
-      collab.upgrade(request, socket, head);
-      return true;
-    },
+    upgrade: (request, socket, head) => collab.upgrade(request, socket, head),
     close: async () => {
       await collab.close();
       await runtime.close();

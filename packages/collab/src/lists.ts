@@ -101,6 +101,7 @@ export class ListSockets {
   }
 
   #here(socket: Socket, message: Record<string, unknown>): void {
+    if (message.object === null) return this.#gone(socket);
     const object = this.#runtime.records.object(String(message.object)).name;
     const place: Place = {
       id: socket.principal.id,
@@ -176,9 +177,16 @@ export class ListSockets {
   #left(socket: Socket): void {
     this.#sockets.delete(socket);
     for (const { stop } of socket.watches.values()) stop();
+    this.#gone(socket);
+  }
+
+  /** Somebody is in no list any more. */
+  #gone(socket: Socket): void {
     if (!socket.here) return;
-    this.#runtime.bus.here({ list: socket.here.object, source: `${this.#runtime.bus.node} ${socket.principal.id}`, places: [] });
-    this.#tell(socket.here.object);
+    const { object } = socket.here;
+    socket.here = null;
+    this.#runtime.bus.here({ list: object, source: `${this.#runtime.bus.node} ${socket.principal.id}`, places: [] });
+    this.#tell(object);
   }
 
   close(): void {

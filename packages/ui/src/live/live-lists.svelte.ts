@@ -16,7 +16,7 @@ export interface Changed {
   gone: string[];
   refs?: Refs;
   /** Who made the changes. */
-  by?: string[];
+  authors?: string[];
 }
 export interface Watcher {
   changed: (change: Changed) => void;
@@ -85,7 +85,7 @@ export class LiveLists {
     const left = this.#place;
     this.#place = place;
     if (place) this.#send({ op: 'here', ...place });
-    else if (left) this.#send({ op: 'here', object: left.object, left: true });
+    else if (left) this.#send({ op: 'here', object: null });
   }
 
   close(): void {

@@ -64,9 +64,9 @@ abstract class Records {
     );
   }
 
-  #changed({ upsert, gone, refs, by }: Changed): void {
+  #changed({ upsert, gone, refs, authors }: Changed): void {
     this.app.remember(refs);
-    const mine = by?.length === 1 && by[0] === this.app.me?.id;
+    const mine = authors?.length === 1 && authors[0] === this.app.me?.id;
     for (const record of upsert) {
       const before = this.find(record.id);
       if (before && before.version >= record.version) continue;
