@@ -1,7 +1,8 @@
 /** Loading a demo: its staff get logins, then each plugin loads its data through the door, all in one transaction. */
 import { readFile } from 'node:fs/promises';
-import type { DemoTools } from '@kith/sdk';
+import type { DemoTools, Principal } from '@kith/sdk';
 import { hash } from '@node-rs/argon2';
+import type { Queryable } from './database.ts';
 import { BootError } from './errors.ts';
 import { newId } from './ids.ts';
 import { DEMO_PASSWORD, type DemoState } from './setup.ts';
@@ -15,6 +16,10 @@ export interface DemoLogin {
 
 const DAY_MS = 86_400_000;
 const WEEK_DAYS = 7;
+/** Key of the advisory lock that lets one process load a demo at a time. */
+const DEMO_LOCK = 7_004;
+/** How many of people's colours there are. */
+const COLORS = 12;
 
 /** Whether a demo has been loaded into this database. */
 export async function demoLoaded(runtime: Runtime): Promise<boolean> {
@@ -28,7 +33,8 @@ export async function demoLogins(runtime: Runtime): Promise<DemoLogin[]> {
 }
 
 /**
- * Loads a demo.
+ * Loads a demo: staff, records and the note that it is there become visible together,
+ * so that a load that was killed leaves nothing behind and can simply be repeated.
  * @param options.originalDates Keep the data set's own dates; otherwise all move by the same whole number of weeks so that the last is this week.
  * @throws BootError when no plugin brings it or one is loaded already
  */
@@ -39,32 +45,63 @@ export async function seedDemo(
 ): Promise<{ logins: DemoLogin[] }> {
   if (runtime.env.publicHost)
     throw new BootError('The demo’s logins have a known password, and this Kith is on a public host; load it on 127.0.0.1 only.');
-  if (await demoLoaded(runtime)) throw new BootError('A demo is loaded already.');
   const order = [...runtime.model.plugins.keys()];
   const demos = runtime.servers
     .filter((server) => server.demo?.[name])
     .sort((a, b) => order.indexOf(a.plugin.id) - order.indexOf(b.plugin.id))
     .map((server) => server.demo![name]!);
   if (demos.length === 0) throw new BootError(`No installed plugin brings the demo "${name}".`);
+  const tables = demos.map(
+    ({ folder }) =>
+      (file: string) =>
+        readTable(new URL(file, folder)),
+  );
   const people: DemoState['logins'] = [];
-  const tools = demos.map((demo) => ({ file: (path: string) => readFile(new URL(path, demo.folder), 'utf8') }));
-  for (const [i, demo] of demos.entries()) people.push(...((await demo.staff?.(tools[i]!)) ?? []));
-  const staff = await createStaff(runtime, people);
-  const shift = new Map<string, number>();
-  const moved = (day: string, last: string): string => {
-    if (options.originalDates) return day;
-    const days = shift.get(last) ?? weeksToNow(last, runtime.clock()) * WEEK_DAYS;
-    shift.set(last, days);
-    return new Date(Date.parse(`${day}T00:00:00Z`) + days * DAY_MS).toISOString().slice(0, 10);
-  };
+  for (const [i, demo] of demos.entries()) people.push(...((await demo.staff?.({ table: tables[i]! })) ?? []));
   const share: DemoTools['share'] = new Map();
-  await runtime.records.asSystem({ kind: 'demo', id: newId() }, async (ctx) => {
-    for (const [i, demo] of demos.entries()) await demo.load?.({ ...ctx, ...tools[i]!, staff, moved, share });
+  const dates = datesOf(runtime.clock(), options.originalDates === true);
+  // One hash for one password, made before anything is locked: ten would cost a second of a first start.
+  const password = await hash(DEMO_PASSWORD);
+  await runtime.records.asSystem({ kind: 'demo', id: newId() }, async (ctx, client, as) => {
+    await client.query('select pg_advisory_xact_lock($1)', [DEMO_LOCK]);
+    if ((await runtime.setup.setting('demo', client)) !== undefined) throw new BootError('A demo is loaded already.');
+    const principals = await createStaff(client, people, password);
+    const staff = new Map([...principals].map(([email, { id }]) => [email, id]));
+    for (const [i, demo] of demos.entries()) {
+      const asStaff = (email: string): typeof ctx => as(principals.get(email) ?? unknownStaff(email));
+      await demo.load?.({ ...ctx, table: tables[i]!, staff, share, ...dates, as: asStaff });
+    }
+    await runtime.setup.setSetting('demo', { name, logins: people } satisfies DemoState, client);
+    await runtime.setup.setSetting('organisation', { name: 'Northwind Traders', language: 'en', currency: 'USD' }, client);
   });
-  await runtime.setup.setSetting('demo', { name, logins: people } satisfies DemoState);
-  await runtime.setup.setSetting('organisation', { name: 'Northwind Traders', language: 'en', currency: 'USD' });
   await runtime.pool.query('analyze');
   return { logins: await demoLogins(runtime) };
+}
+
+function unknownStaff(email: string): never {
+  throw new BootError(`The demo has no staff "${email}".`);
+}
+
+/** Reads a table. The files quote nothing; one that does is refused rather than read wrongly. */
+async function readTable(file: URL): Promise<Record<string, string>[]> {
+  const lines = (await readFile(file, 'utf8')).split(/\r?\n/).filter((line) => line !== '');
+  const names = lines[0]?.split(',') ?? [];
+  return lines.slice(1).map((line, i) => {
+    const values = line.split(',');
+    if (values.length !== names.length || line.includes('"'))
+      throw new BootError(`${file.pathname}:${i + 2} does not have the ${names.length} columns of its first line.`);
+    return Object.fromEntries(names.map((name, at) => [name, values[at]!]));
+  });
+}
+
+/** How the data set's days move. */
+function datesOf(now: Date, keep: boolean): Pick<DemoTools, 'moved' | 'today'> {
+  if (keep) return { moved: (day) => day, today: (last) => last };
+  const iso = (time: number): string => new Date(time).toISOString().slice(0, 10);
+  return {
+    moved: (day, last) => iso(Date.parse(`${day}T00:00:00Z`) + weeksToNow(last, now) * WEEK_DAYS * DAY_MS),
+    today: () => iso(now.getTime()),
+  };
 }
 
 /** Whole weeks from the data set's last day to the week (from Monday) that `now` is in; the day of the week stays. */
@@ -73,17 +110,15 @@ function weeksToNow(last: string, now: Date): number {
   return monday(now.getTime()) - monday(Date.parse(`${last}T00:00:00Z`));
 }
 
-async function createStaff(runtime: Runtime, people: DemoState['logins']): Promise<Map<string, string>> {
-  const staff = new Map<string, string>();
-  // One hash for one password: ten would cost a second of a first start.
-  const password = await hash(DEMO_PASSWORD);
+async function createStaff(client: Queryable, people: DemoState['logins'], password: string): Promise<Map<string, Principal>> {
+  const staff = new Map<string, Principal>();
   for (const [i, one] of people.entries()) {
-    const { rows } = await runtime.pool.query<{ id: string }>(
-      `insert into kith."user" (id, email, name, role, password_hash, color) values ($1, $2, $3, $4, $5, $6)
+    const { rows } = await client.query<{ id: string }>({
+      text: `insert into kith."user" (id, email, name, role, password_hash, color) values ($1, $2, $3, $4, $5, $6)
        on conflict ((lower(email))) do update set name = excluded.name returning id`,
-      [newId(), one.email, one.name, one.role, password, i % 12],
-    );
-    staff.set(one.email, rows[0]!.id);
+      values: [newId(), one.email, one.name, one.role, password, i % COLORS],
+    });
+    staff.set(one.email, { id: rows[0]!.id, kind: 'staff', name: one.name, roles: [one.role] });
   }
   return staff;
 }

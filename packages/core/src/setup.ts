@@ -1,6 +1,7 @@
 /** The organisation, and the first run of a Kith that is empty. */
+import type { DemoPerson } from '@kith/sdk';
 import type pg from 'pg';
-import { transaction } from './database.ts';
+import { transaction, type Queryable } from './database.ts';
 import { conflict, invalid } from './errors.ts';
 import { LANGUAGES } from './rest/meta.ts';
 import type { Sessions } from './sessions/sessions.ts';
@@ -18,7 +19,7 @@ const NEW: Organisation = { name: 'Kith', language: 'en', currency: 'EUR' };
 
 export interface DemoState {
   name: string;
-  logins: { email: string; role: string; name: string }[];
+  logins: DemoPerson[];
 }
 
 export class Setup {
@@ -35,16 +36,16 @@ export class Setup {
   }
 
   /** A stored setting; undefined when it was never set. */
-  async setting<T>(name: string): Promise<T | undefined> {
-    const { rows } = await this.#pool.query<{ value: T }>('select value from kith.setting where name = $1', [name]);
+  async setting<T>(name: string, on: Queryable = this.#pool): Promise<T | undefined> {
+    const { rows } = await on.query<{ value: T }>({ text: 'select value from kith.setting where name = $1', values: [name] });
     return rows[0]?.value;
   }
 
-  async setSetting(name: string, value: unknown): Promise<void> {
-    await this.#pool.query(
-      'insert into kith.setting (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value',
-      [name, JSON.stringify(value)],
-    );
+  async setSetting(name: string, value: unknown, on: Queryable = this.#pool): Promise<void> {
+    await on.query({
+      text: 'insert into kith.setting (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value',
+      values: [name, JSON.stringify(value)],
+    });
   }
 
   /** What the sign-in page needs to know before anybody has signed in. */

@@ -136,9 +136,16 @@ type ActionsPart<P> = P extends { objects: infer O }
 export interface Demo<P> {
   /** Folder of the data set's files, ending in a slash: `new URL('../demo/northwind/', import.meta.url)`. */
   folder: URL;
-  /** The staff that the data set brings. They get logins before anything is loaded. */
-  staff?: (tools: Pick<DemoTools, 'file'>) => Promise<DemoPerson[]>;
-  load?: (ctx: Context<P> & DemoTools) => Promise<void>;
+  /** The staff that the data set brings. They get logins, before anything is loaded. */
+  staff?: (tools: Pick<DemoTools, 'table'>) => Promise<DemoPerson[]>;
+  /** Everything that all plugins load is committed at once, with the staff, or not at all. */
+  load?: (
+    ctx: Context<P> &
+      DemoTools & {
+        /** The same context, acting as one of the demo's staff. */
+        as: (email: string) => Context<P>;
+      },
+  ) => Promise<void>;
 }
 export interface DemoPerson {
   email: string;
@@ -146,12 +153,14 @@ export interface DemoPerson {
   role: Role;
 }
 export interface DemoTools {
-  /** UTF-8 text of a file in the plugin's own folder. */
-  file: (name: string) => Promise<string>;
+  /** Rows of a CSV file in the plugin's own folder, by the names in its first line. The files quote nothing; an empty field is an empty string. */
+  table: (file: string) => Promise<Readonly<Record<string, string>>[]>;
   /** Ids of the demo's staff by e-mail. */
   staff: ReadonlyMap<string, string>;
   /** Moves a day of the data set (YYYY-MM-DD) to the demo's present, given the data set's last day. */
   moved: (day: string, last: string) => string;
+  /** The day that the demo is about: today, or the data set's last day when its dates are kept. */
+  today: (last: string) => string;
   /** Ids that earlier plugins left for later ones, by kind and the data set's own key. */
   share: Map<string, Map<string, string>>;
 }

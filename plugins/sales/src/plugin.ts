@@ -84,7 +84,7 @@ export const sales = definePlugin({
       search: ['number', 'shipName'],
       unique: [['number']],
       fields: {
-        number: text({ sequence: { start: 20001 }, required: true, indexed: true }),
+        number: text({ sequence: { start: 10001 }, required: true, indexed: true }),
         company: ref('contacts.company', { required: true, group: 'facts', listed: true, indexed: true }),
         owner: user({ group: 'facts', default: 'creator', indexed: true }),
         orderDate: date({ default: 'today', group: 'dates', indexed: true }),

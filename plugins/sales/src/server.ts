@@ -2,8 +2,10 @@
 import { canonicalDecimal, defineServer } from '@kith/sdk';
 import Big from 'big.js';
 import { sales } from './plugin.ts';
+import { northwind } from './server/northwind.ts';
 
 export const server = defineServer(sales, {
+  demo: { northwind },
   guards: {
     /** Quantity times unit price less discount, exact: no figure is rounded. */
     orderLine: ({ record }) => {

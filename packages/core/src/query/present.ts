@@ -2,6 +2,7 @@
 import { isUuid, type FieldValue, type Model, type ModelObject, type Rec } from '@kith/sdk';
 import type pg from 'pg';
 import { quote } from '../database.ts';
+import { SYSTEM } from '../principal.ts';
 import { tableName } from '../records/columns.ts';
 
 /** A referenced record or user, as it is shown. */
@@ -71,12 +72,14 @@ export async function titlesOf(pool: pg.Pool, model: Model, wanted: ReadonlyMap<
       parts.push(`select '${name}', o.id, ${titleSql(model, object, 'o')}, null::integer from ${tableName(object)} o where o.id = ${at}`);
     }
   }
-  if (parts.length === 0) return {};
+  const references: References = {};
+  // What the demo or an upgrade did is by nobody of the staff.
+  if (wanted.get(USER)?.has(SYSTEM.id)) references[SYSTEM.id] = { object: USER, title: SYSTEM.name };
+  if (parts.length === 0) return references;
   const { rows } = await pool.query<{ object: string; id: string; title: string | null; color: number | null }>(
     parts.join(' union all '),
     values,
   );
-  const references: References = {};
   for (const row of rows)
     references[row.id] = { object: row.object, title: row.title ?? '', ...(row.color === null ? {} : { color: row.color }) };
   return references;

@@ -14,6 +14,7 @@ import {
   type FieldProblem,
   type FieldValue,
   type Model,
+  type ModelField,
   type ModelObject,
   type Principal,
   type Rec,
@@ -381,12 +382,33 @@ export class Records {
         ...fields.map((field) => rows.map((row) => toLiteral(field, row[field.name] ?? null))),
       ],
     });
+    for (const field of fields) await this.#continueSequence(client, object, field, rows);
     const byId = new Map(result.rows.map((row) => [row.id, row]));
     if (!isRowless(object.access.create)) await this.#requireCreated(client, actor.principal, object, ids);
     for (const id of ids) committed.push({ object: object.name, record: id, kind: 'created', seqs: {} });
     return ids.map((id) => {
       const row = byId.get(id)!;
       return this.#rec(object, { row, fields: fieldsOf(object, row), document: null });
+    });
+  }
+
+  /** A sequence goes on after the highest number that was given by hand, so that it never gives that one again. */
+  async #continueSequence(client: Queryable, object: ModelObject, field: ModelField, rows: readonly Values[]): Promise<void> {
+    if (field.spec.type !== 'text' || !field.spec.sequence) return;
+    const { prefix = '' } = field.spec.sequence;
+    const highest = rows.reduce((most, row) => {
+      const value = row[field.name];
+      if (typeof value !== 'string' || !value.startsWith(prefix)) return most;
+      const digits = value.slice(prefix.length);
+      return /^\d{1,15}$/.test(digits) ? Math.max(most, Number(digits)) : most;
+    }, 0);
+    if (highest === 0) return;
+    const sequence = sequenceName(object, field);
+    // One at a time: of two, the later must not set it back.
+    await client.query({ text: 'select pg_advisory_xact_lock(hashtext($1))', values: [sequence] });
+    await client.query({
+      text: `select setval($1::regclass, $2) from ${sequence} where last_value < $2 or (last_value = $2 and not is_called)`,
+      values: [sequence, highest],
     });
   }
 
@@ -691,12 +713,19 @@ export class Records {
     };
   }
 
-  /** Runs `work` as the system with a handler's context, in one transaction: demo data. */
-  async asSystem(cause: Cause, work: (ctx: Context<AnyPlugin>) => Promise<void>): Promise<void> {
+  /**
+   * Runs `work` as the system with a handler's context, in one transaction: demo data.
+   * It gets the transaction's connection besides, and the context of whomever it wants to act as.
+   */
+  async asSystem(
+    cause: Cause,
+    work: (ctx: Context<AnyPlugin>, client: pg.PoolClient, as: (principal: Principal) => Context<AnyPlugin>) => Promise<void>,
+  ): Promise<void> {
     const committed: Committed[] = [];
     await transaction(this.#o.writePool, async (client) => {
       await client.query('set local statement_timeout = 0');
-      await work(this.#context(client, { principal: SYSTEM, cause }, committed));
+      const as = (principal: Principal): Context<AnyPlugin> => this.#context(client, { principal, cause }, committed);
+      await work(as(SYSTEM), client, as);
     });
     this.#o.told(committed);
   }
