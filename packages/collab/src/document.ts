@@ -38,10 +38,10 @@ export const LARGE_TEXT = 16_384;
 export const LARGE_TEXT_QUIET_MS = 1_000;
 /** An author's text changes within this much quiet are one entry of the ledger. */
 const SESSION_QUIET_MS = 5 * 60_000;
-/** Updates in the log after which it is folded into the snapshot. */
+/** Updates in the log after which it is folded into the snapshot, unless {@link attach} is told otherwise. */
 export const COMPACT_AFTER = 500;
-/** On unloading, a log of this many is folded too. */
-const COMPACT_ON_UNLOAD = 50;
+/** On unloading, a log of a tenth of that is folded too. */
+const ON_UNLOAD = 0.1;
 /** An update that says nothing; it only moves the sequence. */
 const EMPTY_UPDATE = new Uint8Array([0, 0]);
 
@@ -98,6 +98,7 @@ export class LiveDocument {
   /** Called when the last connection has gone. */
   abandoned: () => void = () => undefined;
 
+  readonly #compactAfter: number;
   readonly #wake: (document: LiveDocument) => void;
   readonly #live: Map<string, ModelField>;
   readonly #numbers: ReadonlyMap<string, number>;
@@ -112,7 +113,8 @@ export class LiveDocument {
   #settled: (() => void)[] = [];
   #compacting: Promise<void> | null = null;
 
-  constructor(runtime: Runtime, object: ModelObject, id: string, wake: (document: LiveDocument) => void) {
+  constructor(runtime: Runtime, object: ModelObject, id: string, wake: (document: LiveDocument) => void, compactAfter = COMPACT_AFTER) {
+    this.#compactAfter = compactAfter;
     this.runtime = runtime;
     this.object = object;
     this.id = id;
@@ -554,7 +556,7 @@ export class LiveDocument {
       this.#dueToCatchUp = false;
       this.#lagging = false;
     } else if (this.#lagging) this.#scheduleCatchUp();
-    if (this.tail >= COMPACT_AFTER) void this.compact();
+    if (this.tail >= this.#compactAfter) void this.compact();
     if (this.pending.length === 0) this.#resolveSettled();
   }
 
@@ -608,7 +610,7 @@ export class LiveDocument {
   /** After the last connection has gone and all is stored. */
   async unload(): Promise<void> {
     clearTimeout(this.#lagTimer);
-    if (this.tail >= COMPACT_ON_UNLOAD) await this.compact();
+    if (this.tail >= this.#compactAfter * ON_UNLOAD) await this.compact();
     this.destroy();
   }
 

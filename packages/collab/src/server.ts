@@ -28,10 +28,19 @@ import { CLOSE, type Presence } from './protocol.ts';
 export interface Collab {
   /** Takes an upgrade if its path is `/collab/…` or `/live`; answers whether it did. */
   upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
+  /** Takes a socket that was upgraded already. */
+  accept: (ws: WebSocket, req: Pick<IncomingMessage, 'url' | 'headers'>) => Promise<void>;
+  /** Resolves when all that came in is committed or refused. */
+  idle: () => Promise<void>;
   /** Documents in memory, and their sockets. */
   stats: () => { documents: number; sockets: number };
   /** Commits what is in memory, closes every socket so that clients come back elsewhere, and ends. */
   close: () => Promise<void>;
+}
+
+export interface CollabOptions {
+  /** Updates in a document's log after which it is folded into the snapshot; 500 unless told. */
+  compactAfter?: number;
 }
 
 const PING_MS = 30_000;
@@ -48,8 +57,8 @@ interface Joined {
 }
 
 /** Starts the live side on a runtime. Documents whose columns lag behind are caught up before it answers. */
-export async function attach(runtime: Runtime): Promise<Collab> {
-  const server = new Server(runtime);
+export async function attach(runtime: Runtime, options: CollabOptions = {}): Promise<Collab> {
+  const server = new Server(runtime, options);
   await server.recover();
   server.start();
   return server;
@@ -57,6 +66,7 @@ export async function attach(runtime: Runtime): Promise<Collab> {
 
 class Server implements Collab {
   readonly #runtime: Runtime;
+  readonly #options: CollabOptions;
   readonly #flusher: Flusher;
   readonly #lists: ListSockets;
   readonly #documents = new Map<string, Promise<LiveDocument>>();
@@ -67,8 +77,9 @@ class Server implements Collab {
   #timers: NodeJS.Timeout[] = [];
   #closing = false;
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime, options: CollabOptions) {
     this.#runtime = runtime;
+    this.#options = options;
     this.#flusher = new Flusher(runtime);
     this.#lists = new ListSockets(runtime);
   }
@@ -144,14 +155,13 @@ class Server implements Collab {
     }
     if (!url.pathname.startsWith('/collab/')) return false;
     // Browsers do not see why an upgrade was refused: everything is said by a close code.
-    this.#sockets.handleUpgrade(req, socket, head, (ws) => {
-      ws.binaryType = 'arraybuffer';
-      void this.#accept(ws, req, url);
-    });
+    this.#sockets.handleUpgrade(req, socket, head, (ws) => void this.accept(ws, req));
     return true;
   }
 
-  async #accept(ws: WebSocket, req: IncomingMessage, url: URL): Promise<void> {
+  async accept(ws: WebSocket, req: Pick<IncomingMessage, 'url' | 'headers'>): Promise<void> {
+    const url = new URL(req.url ?? '/', 'http://kith.internal');
+    ws.binaryType = 'arraybuffer';
     const early: Uint8Array[] = [];
     let connection: Connection | undefined;
     ws.on('message', (data: ArrayBuffer | Buffer, binary: boolean) => {
@@ -231,7 +241,7 @@ class Server implements Collab {
     const key = `${object.name}/${id}/${STAFF.name}`;
     const known = this.#documents.get(key);
     if (known) return known;
-    const document = new LiveDocument(this.#runtime, object, id, this.#flusher.wake);
+    const document = new LiveDocument(this.#runtime, object, id, this.#flusher.wake, this.#options.compactAfter);
     document.abandoned = () => this.#linger(document);
     const loading = document.load().then(() => {
       this.#open.set(key, document);
@@ -346,6 +356,10 @@ class Server implements Collab {
       this.#alive.delete(ws);
       if (ws.readyState === ws.OPEN) ws.ping();
     }
+  }
+
+  idle(): Promise<void> {
+    return this.#flusher.idle();
   }
 
   stats(): { documents: number; sockets: number } {

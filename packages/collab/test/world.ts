@@ -80,8 +80,8 @@ export interface Node {
   stop: () => Promise<void>;
 }
 
-export async function serve(runtime: Runtime): Promise<Node> {
-  const collab = await attach(runtime);
+export async function serve(runtime: Runtime, options: Parameters<typeof attach>[1] = {}): Promise<Node> {
+  const collab = await attach(runtime, options);
   const http: Server = createServer((req, res) => {
     if (!handleApi(runtime, req, res)) res.writeHead(404).end();
   });

@@ -101,7 +101,6 @@ function parameters(units: readonly Unit[], objects: readonly ModelObject[], flu
   const documents = units.flatMap((unit) => unit.documents.map((one) => ({ unit, one })));
   const ledger = units.flatMap((unit) => unit.ledger.map((one) => ({ unit, one })));
   const events = units.filter((unit) => unit.event !== null);
-  const now = new Date().toISOString();
   return [
     units.map((unit) => unit.id),
     units.map((unit) => objects.indexOf(unit.object)),
@@ -117,7 +116,8 @@ function parameters(units: readonly Unit[], objects: readonly ModelObject[], flu
     documents.map(({ one }) => (one.largeText ? SHOWN[one.largeText] : null)),
     ledger.map(({ unit }) => unit.id),
     ledger.map(({ one }) => one.session?.id ?? newId()),
-    ledger.map(({ one }) => one.session?.at ?? now),
+    // Without a session, the time is the database's, taken under the lock: so entries of a record stand in the order of its versions.
+    ledger.map(({ one }) => one.session?.at ?? null),
     ledger.map(({ one }) => one.author),
     ledger.map(({ one }) => one.cause.kind),
     ledger.map(({ one }) => one.cause.id),
@@ -205,7 +205,7 @@ lg as (
 up as (${objects.map((_, i) => `select * from up${i}`).join(' union all ')}),
 le as (
   insert into kith.ledger (id, at, object, record, author, kind, cause_kind, cause, changes)
-  select l.id, l.at, ($23::text[])[ok.obj + 1], l.record, l.author, 'change', l.cause_kind, l.cause, l.changes
+  select l.id, coalesce(l.at, clock_timestamp()), ($23::text[])[ok.obj + 1], l.record, l.author, 'change', l.cause_kind, l.cause, l.changes
   from unnest($13::uuid[], $14::uuid[], $15::timestamptz[], $16::uuid[], $17::text[], $18::uuid[], $19::jsonb[])
     as l (record, id, at, author, cause_kind, cause, changes)
   join ok on ok.id = l.record
