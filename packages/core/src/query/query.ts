@@ -131,7 +131,7 @@ export class Query {
     const statement =
       how === 'exact'
         ? sql<{ n: number }>`select count(*) as n ${from}`
-        : sql<{ n: number }>`select count(*) as n from (select ${from} limit ${COUNT_CAP + 1}) as some`;
+        : sql<{ n: number }>`select count(*) as n from (select ${from} limit ${COUNT_CAP + 1}) as page`;
     const n = (await run<{ n: number }>(this.#db, statement))[0]!.n;
     return how === 'capped' && n > COUNT_CAP
       ? { count: COUNT_CAP, countCapped: true }
