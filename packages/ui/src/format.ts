@@ -71,6 +71,11 @@ export class Format {
     if (Math.abs(distance) < 7) return this.#relative(distance);
     return this.dayAbsolute(day, now);
   }
+  /** The same within a sentence. */
+  dayWithin(day: string, now = new Date()): string {
+    const words = this.day(day, now);
+    return words.charAt(0).toLocaleLowerCase(this.locale) + words.slice(1);
+  }
   /** A calendar day in full, without its year when it is this year's. */
   dayAbsolute(day: string, now = new Date()): string {
     const sameYear = day.slice(0, 4) === this.today(now).slice(0, 4);

@@ -157,5 +157,9 @@ export function exactText(app: App, meta: FieldMeta, value: FieldValue): string 
   return textOf(app, meta, value);
 }
 
+/** The name of an object within a sentence: German nouns keep their capital, abbreviations too. */
+export const within = (app: App, noun: string): string =>
+  app.language === 'de' || /^\p{Lu}{2}/u.test(noun) ? noun : noun.charAt(0).toLowerCase() + noun.slice(1);
+
 /** Where a record's page is. */
 export const pathOf = (object: string, id: string): string => (object === 'kith.user' ? '/settings/people' : `/o/${object}/${id}`);

@@ -2,7 +2,7 @@
  * What a list shows. The address holds it: a view, and what was changed in it.
  * So a reload, a colleague with the link and the back button all see the same.
  */
-import type { Comparison, Filter } from '@kith/sdk';
+import type { Comparison, FieldValue, Filter } from '@kith/sdk';
 import type { Api, Query as Params } from '@kith/ui/api.ts';
 import type { Group, ObjectMeta, Page, Rec, Refs, SavedView, Total, ViewMeta } from '@kith/ui/types.ts';
 
@@ -91,6 +91,19 @@ export function filterOf(conditions: readonly Filter[]): Filter | undefined {
   return conditions.length === 1 ? conditions[0] : { and: [...conditions] };
 }
 export const isComparison = (filter: Filter): filter is Comparison => 'field' in filter;
+
+/** The values that a new record needs to be in the list, as far as single conditions tell. */
+export function impliedBy(conditions: readonly Filter[]): Record<string, FieldValue> {
+  const values: Record<string, FieldValue> = {};
+  for (const condition of conditions) {
+    if (!isComparison(condition) || condition.field.includes('.') || condition.value === undefined) continue;
+    const { field, op, value } = condition;
+    if (op === 'eq' && !Array.isArray(value)) values[field] = value;
+    else if (op === 'in' && Array.isArray(value) && value.length === 1) values[field] = value[0] ?? null;
+    else if (op === 'contains' && typeof value === 'string') values[field] = [value];
+  }
+  return values;
+}
 
 /** Writes what differs from the view into the address. */
 export function writeQuery(query: ListQuery, view: ListView, first: boolean, object: ObjectMeta): string {

@@ -6,7 +6,7 @@
 import { isApiError } from '@kith/ui/api.ts';
 import type { App } from '@kith/ui/app.svelte.ts';
 import type { Changed } from '@kith/ui/live/live-lists.svelte.ts';
-import { complaintText, valueOf } from '@kith/ui/meta.ts';
+import { complaintText, valueOf, within } from '@kith/ui/meta.ts';
 import type { FieldValue, ObjectMeta, Page, Rec, Total } from '@kith/ui/types.ts';
 import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import {
@@ -132,8 +132,8 @@ abstract class Records {
         : app.t('count.records', {
             count: ids.length,
             shown: app.format.number(ids.length),
-            one: object.label.one,
-            many: object.label.many,
+            one: within(app, object.label.one),
+            many: within(app, object.label.many),
           });
     app.toasts.say(app.t('list.deleted', { what }), {
       action: {

@@ -1,5 +1,6 @@
 /** What happened to a record, newest first, as people read it. */
 import type { FieldValue } from '@kith/sdk';
+import diff from 'fast-diff';
 import type { Api } from '@kith/ui/api.ts';
 import type { Cause, Rec, Refs, TimelineItem } from '@kith/ui/types.ts';
 
@@ -20,6 +21,28 @@ export type Entry =
 
 /** Changes of one person within this time are one entry. */
 const SESSION = 15 * 60_000;
+
+export interface Piece {
+  kind: 'same' | 'gone' | 'new';
+  text: string;
+}
+
+/** Where two texts differ, with a few words around each place, on one line. */
+export function difference(old: string, now: string): Piece[] {
+  const AROUND = 24;
+  const MOST = 8_000;
+  const flat = (text: string): string => text.replace(/\s+/gu, ' ').trim().slice(0, MOST);
+  const pieces = diff(flat(old), flat(now), undefined, true);
+  return pieces.slice(0, 13).map(([kind, text], index): Piece => {
+    if (kind !== diff.EQUAL) return { kind: kind === diff.DELETE ? 'gone' : 'new', text };
+    const first = index === 0;
+    const last = index === pieces.length - 1;
+    if (text.length <= 2 * AROUND + 3) return { kind: 'same', text };
+    const head = first ? '' : text.slice(0, AROUND);
+    const tail = last ? '' : text.slice(-AROUND);
+    return { kind: 'same', text: `${head}…${tail}` };
+  });
+}
 
 /** Folds one person's edits in a row into one entry. Values that ended where they began are left out. */
 export function fold(items: readonly TimelineItem[]): Entry[] {
