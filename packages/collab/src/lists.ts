@@ -29,17 +29,20 @@ interface Socket {
 export class ListSockets {
   readonly #runtime: Runtime;
   readonly #sockets = new Set<Socket>();
+  readonly #stops: (() => void)[] = [];
   /** Who is where, by the source that says so. */
   readonly #places = new Map<string, { object: string; places: Place[]; at: number; own: boolean }>();
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
-    runtime.bus.on('resync', () => {
-      for (const socket of this.#sockets) for (const id of socket.watches.keys()) this.#send(socket, { op: 'stale', id });
-    });
-    runtime.bus.on('access', (principal) => {
-      for (const socket of this.#sockets) if (socket.principal.id === principal) socket.ws.close(CLOSE.gone, 'your rights have changed');
-    });
+    this.#stops.push(
+      runtime.bus.hear('resync', () => {
+        for (const socket of this.#sockets) for (const id of socket.watches.keys()) this.#send(socket, { op: 'stale', id });
+      }),
+      runtime.bus.hear('access', (principal) => {
+        for (const socket of this.#sockets) if (socket.principal.id === principal) socket.ws.close(CLOSE.gone, 'your rights have changed');
+      }),
+    );
   }
 
   accept(ws: WebSocket, req: IncomingMessage): void {
@@ -190,6 +193,7 @@ export class ListSockets {
   }
 
   close(): void {
+    for (const stop of this.#stops.splice(0)) stop();
     for (const socket of this.#sockets) socket.ws.close(CLOSE.restart, 'restarting');
   }
 }

@@ -20,7 +20,13 @@ const equal = async (id: string): Promise<void> => {
 
 describe('two people in one record', () => {
   it('sees what the row holds, once somebody opens it', async () => {
-    const rec = await world.company({ city: 'Graz', kind: ['supplier', 'customer'], summary: 'Buys cheese.', notes: '# Hi\n\n* a\n* b', revenue: { amount: '12.5', currency: 'EUR' } });
+    const rec = await world.company({
+      city: 'Graz',
+      kind: ['supplier', 'customer'],
+      summary: 'Buys cheese.',
+      notes: '# Hi\n\n* a\n* b',
+      revenue: { amount: '12.5', currency: 'EUR' },
+    });
     const ann = await world.join(rec.id);
     expect(registers(ann.doc).toJSON()).toEqual({ name: 'Ernst Handel', city: 'Graz', revenue: { amount: '12.50', currency: 'EUR' } });
     expect([...ann.doc.getMap('kind').keys()].sort()).toEqual(['customer', 'supplier']);
@@ -43,7 +49,12 @@ describe('two people in one record', () => {
     await Promise.all([ann.saved(), bob.saved()]);
     await until(() => bob.doc.getText('summary').toString() === 'left middle right');
     await until(() => registers(ann.doc).get('country') === 'Austria');
-    expect((await world.read(rec.id)).fields).toMatchObject({ city: 'Graz', country: 'Austria', summary: 'left middle right', kind: ['customer', 'carrier'] });
+    expect((await world.read(rec.id)).fields).toMatchObject({
+      city: 'Graz',
+      country: 'Austria',
+      summary: 'left middle right',
+      kind: ['customer', 'carrier'],
+    });
     await equal(rec.id);
     ann.leave();
     bob.leave();
@@ -54,7 +65,10 @@ describe('two people in one record', () => {
     const ann = await world.join(rec.id);
     ann.doc.getText('summary').insert(3, ' and a half');
     await ann.saved();
-    const patched = await world.request('PATCH', `/records/${COMPANY}/${rec.id}`, { key: world.apiKey, body: { city: 'Wien', summary: 'one and a half two four', quantity: 3, price: 2.5 } });
+    const patched = await world.request('PATCH', `/records/${COMPANY}/${rec.id}`, {
+      key: world.apiKey,
+      body: { city: 'Wien', summary: 'one and a half two four', quantity: 3, price: 2.5 },
+    });
     expect(patched.status).toBe(200);
     expect((patched.body as Rec).fields.total).toBe(7.5);
     await until(() => registers(ann.doc).get('city') === 'Wien' && ann.doc.getText('summary').toString() === 'one and a half two four');
@@ -103,7 +117,13 @@ describe('two people in one record', () => {
     registers(bob.doc).delete('name');
     await bob.saved();
     await until(() => registers(bob.doc).get('name') === 'Ernst Handel');
-    expect((await world.read(rec.id)).fields).toMatchObject({ email: 'ann@example.com', city: 'Graz', country: null, parent: null, name: 'Ernst Handel' });
+    expect((await world.read(rec.id)).fields).toMatchObject({
+      email: 'ann@example.com',
+      city: 'Graz',
+      country: null,
+      parent: null,
+      name: 'Ernst Handel',
+    });
     await equal(rec.id);
     ann.leave();
     bob.leave();
@@ -247,7 +267,12 @@ describe('who may what', () => {
   it('closes only the sender of a broken frame', async () => {
     const rec = await world.company();
     const ann = await world.join(rec.id);
-    for (const frame of [new Uint8Array([0, 2, 200, 1, 2]), new Uint8Array([0, 9, 0]), updateFrame(new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8, 9])), new Uint8Array([])]) {
+    for (const frame of [
+      new Uint8Array([0, 2, 200, 1, 2]),
+      new Uint8Array([0, 9, 0]),
+      updateFrame(new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8, 9])),
+      new Uint8Array([]),
+    ]) {
       const raw = await rawJoin(world, rec.id);
       raw.send(frame);
       await until(() => raw.code !== null, 'closed');
@@ -281,7 +306,9 @@ describe('who may what', () => {
     const signedIn = await world.request('POST', '/session', { body: { email: 'cid@test.example', password: 'long enough' } });
     const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!;
     const origin = `http://localhost:${world.node.port}`;
-    expect(await closeCode(`${world.node.url}/collab/${COMPANY}/${rec.id}/staff`, { cookie, origin: 'https://evil.example' })).toBe(CLOSE.unauthenticated);
+    expect(await closeCode(`${world.node.url}/collab/${COMPANY}/${rec.id}/staff`, { cookie, origin: 'https://evil.example' })).toBe(
+      CLOSE.unauthenticated,
+    );
     const raw = await rawJoin(world, rec.id, { cookie, origin });
     await world.request('DELETE', '/session', { headers: { cookie, origin } });
     await until(() => raw.code !== null, 'closed', 1_500);
@@ -321,7 +348,9 @@ describe('keeping', () => {
     await world.runtime.records.patch(world.actor, world.object(COMPANY), rec.id, { city: 'Graz' });
     expect((await world.read(rec.id)).fields.summary?.toString().slice(0, 3)).toBe('yyx');
     await until(async () => {
-      const { rows } = await world.runtime.pool.query<{ shown: number | null }>('select shown from kith.doc_head where record = $1', [rec.id]);
+      const { rows } = await world.runtime.pool.query<{ shown: number | null }>('select shown from kith.doc_head where record = $1', [
+        rec.id,
+      ]);
       return rows[0]!.shown === null;
     });
     await equal(rec.id);
@@ -339,10 +368,13 @@ describe('two nodes on one database', () => {
       ann.doc.getText('summary').insert(0, 'a');
       bob.doc.getText('summary').insert(bob.doc.getText('summary').length, 'b');
       registers(i % 2 ? ann.doc : bob.doc).set('city', `City ${i}`);
-      if (i % 4 === 0) await second.runtime.records.patch(world.actor, second.runtime.records.object(COMPANY), rec.id, { country: `Country ${i}` });
+      if (i % 4 === 0)
+        await second.runtime.records.patch(world.actor, second.runtime.records.object(COMPANY), rec.id, { country: `Country ${i}` });
     }
     await Promise.all([ann.saved(), bob.saved()]);
-    const same = (): boolean => JSON.stringify(Y.encodeStateAsUpdate(ann.doc).length) === JSON.stringify(Y.encodeStateAsUpdate(bob.doc).length) && ann.doc.getText('summary').toString() === bob.doc.getText('summary').toString();
+    const same = (): boolean =>
+      JSON.stringify(Y.encodeStateAsUpdate(ann.doc).length) === JSON.stringify(Y.encodeStateAsUpdate(bob.doc).length) &&
+      ann.doc.getText('summary').toString() === bob.doc.getText('summary').toString();
     await until(same, 'the same on both');
     expect(ann.doc.getText('summary').toString().split('').sort().join('')).toBe('a'.repeat(20) + 'b'.repeat(20));
     expect(registers(ann.doc).toJSON()).toEqual(registers(bob.doc).toJSON());
@@ -365,8 +397,15 @@ interface Raw {
 }
 
 /** A bare socket that has been greeted. */
-async function rawJoin(from: LiveWorld, id: string, headers: Record<string, string> = { authorization: `Bearer ${from.apiKey}` }, ticket?: string): Promise<Raw> {
-  const socket = new WebSocket(`${from.node.url}/collab/${COMPANY}/${id}/staff${ticket ? `?ticket=${ticket}` : ''}`, { headers: ticket ? {} : headers });
+async function rawJoin(
+  from: LiveWorld,
+  id: string,
+  headers: Record<string, string> = { authorization: `Bearer ${from.apiKey}` },
+  ticket?: string,
+): Promise<Raw> {
+  const socket = new WebSocket(`${from.node.url}/collab/${COMPANY}/${id}/staff${ticket ? `?ticket=${ticket}` : ''}`, {
+    headers: ticket ? {} : headers,
+  });
   const raw: Raw = { socket, code: null, saved: 0, send: (frame) => socket.send(frame) };
   let greeted = false;
   socket.on('message', (data: Buffer) => {

@@ -69,12 +69,13 @@ class Server implements Collab {
   readonly #options: CollabOptions;
   readonly #flusher: Flusher;
   readonly #lists: ListSockets;
-  readonly #documents = new Map<string, Promise<LiveDocument>>();
+  /** Every document by its key from the moment somebody asks for it, with the promise of its loading. */
+  readonly #documents = new Map<string, { document: LiveDocument; loaded: Promise<void> }>();
   readonly #open = new Map<string, LiveDocument>();
   readonly #joined = new Map<WebSocket, Joined>();
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: UPDATE_LIMIT * 2, perMessageDeflate: false });
   readonly #alive = new WeakSet<WebSocket>();
-  #timers: NodeJS.Timeout[] = [];
+  readonly #stops: (() => void)[] = [];
   #closing = false;
 
   constructor(runtime: Runtime, options: CollabOptions) {
@@ -86,29 +87,33 @@ class Server implements Collab {
 
   start(): void {
     const { bus } = this.#runtime;
-    this.#runtime.onCommitted((committed) => {
-      for (const one of committed) {
-        if (one.kind === 'deleted') this.#documentsOf(one.record).forEach((document) => document.end(CLOSE.gone));
-        for (const [facet, seq] of Object.entries(one.seqs)) this.#moved(one.object, one.record, Number(facet), seq);
-        if (one.kind === 'changed' && Object.keys(one.seqs).length === 0)
-          this.#documentsOf(one.record).forEach((document) => this.#sync(document));
-      }
-    });
-    bus.on('moved', (moved) => {
-      for (const [object, record, facet, seq] of moved) this.#moved(object, record, facet, seq);
-    });
-    bus.on('closed', (closed) => {
-      for (const { record } of closed) this.#documentsOf(record).forEach((document) => document.end(CLOSE.gone));
-    });
-    bus.on('resync', () => {
-      for (const document of this.#open.values()) this.#sync(document);
-    });
-    bus.on('access', (principal) => void this.#recheck((joined) => joined.connection.principal.id === principal));
-    bus.on('here', (said) => this.#heard(said));
-    this.#timers.push(
-      setInterval(() => this.#ping(), PING_MS),
-      setInterval(() => void this.#recheck(() => true), RECHECK_MS),
+    this.#stops.push(
+      this.#runtime.onCommitted((committed) => {
+        for (const one of committed) {
+          if (one.kind === 'deleted') this.#end(one.record);
+          for (const [facet, seq] of Object.entries(one.seqs)) this.#moved(one.object, one.record, Number(facet), seq);
+          if (one.kind === 'changed' && Object.keys(one.seqs).length === 0)
+            for (const document of this.#documentsOf(one.record)) this.#sync(document);
+        }
+      }),
+      bus.hear('moved', (moved) => {
+        for (const [object, record, facet, seq] of moved) this.#moved(object, record, facet, seq);
+      }),
+      bus.hear('closed', (closed) => {
+        for (const { record } of closed) this.#end(record);
+      }),
+      bus.hear('resync', () => {
+        for (const document of this.#open.values()) this.#sync(document);
+      }),
+      bus.hear('access', (principal) => void this.#recheck((joined) => joined.connection.principal.id === principal)),
+      bus.hear('here', (said) => this.#heard(said)),
     );
+    const timers = [setInterval(() => this.#ping(), PING_MS), setInterval(() => void this.#recheck(() => true), RECHECK_MS)];
+    this.#stops.push(() => timers.forEach((timer) => clearInterval(timer)));
+  }
+
+  #end(record: string): void {
+    for (const document of this.#documentsOf(record)) document.end(CLOSE.gone);
   }
 
   /** Large texts whose columns were behind when a process died. */
@@ -206,6 +211,7 @@ class Server implements Collab {
       const first = early.splice(0);
       await connection.start(first);
     } catch (error) {
+      if (this.#closing) return ws.close(CLOSE.restart, 'restarting');
       if (error instanceof KithError && error.status === 404) return ws.close(CLOSE.notFound, 'no such record');
       this.#runtime.log(isUnreachable(error) ? 'debug' : 'error', 'a document could not be opened', errorData(error));
       // A failed load closes the door: the client comes back, and never gets an empty document.
@@ -240,45 +246,43 @@ class Server implements Collab {
   async #document(object: ModelObject, id: string): Promise<LiveDocument> {
     const key = `${object.name}/${id}/${STAFF.name}`;
     const known = this.#documents.get(key);
-    if (known) return known;
+    if (known) {
+      await known.loaded;
+      return known.document;
+    }
     const document = new LiveDocument(this.#runtime, object, id, this.#flusher.wake, this.#options.compactAfter);
     document.abandoned = () => this.#linger(document);
-    const loading = document.load().then(() => {
+    const loaded = document.load().then(() => {
       this.#open.set(key, document);
-      return document;
     });
-    this.#documents.set(key, loading);
+    this.#documents.set(key, { document, loaded });
     try {
-      return await loading;
+      await loaded;
+      return document;
     } catch (error) {
-      this.#documents.delete(key);
+      this.#drop(document);
       throw error;
     }
   }
 
-  /** A document that is not about to go. */
+  /** A document that is not about to go. @throws when this process is about to */
   async #join(object: ModelObject, id: string): Promise<LiveDocument> {
     for (;;) {
+      if (this.#closing) throw new Error('this process is closing');
       const document = await this.#document(object, id);
       if (!document.closed) return document;
-      await this.#drop(document);
+      this.#drop(document);
     }
   }
 
-  async #drop(document: LiveDocument): Promise<void> {
-    if (this.#open.get(document.key) === document) {
-      this.#open.delete(document.key);
-      this.#documents.delete(document.key);
-    }
-    await Promise.resolve();
+  #drop(document: LiveDocument): void {
+    if (this.#open.get(document.key) === document) this.#open.delete(document.key);
+    if (this.#documents.get(document.key)?.document === document) this.#documents.delete(document.key);
   }
 
   /** Unloads a document once nobody is there and all is stored. */
   #linger(document: LiveDocument): void {
-    if (document.closed) {
-      void this.#drop(document);
-      return;
-    }
+    if (document.closed) return this.#drop(document);
     if (document.connections.size > 0) return;
     setTimeout(
       () => {
@@ -289,10 +293,10 @@ class Server implements Collab {
           await this.#flusher.idle();
           // Somebody may have come while it was being stored.
           if (document.connections.size > 0 || document.pending.length > 0 || document.lagging || document.closed) {
-            if (document.closed) await this.#drop(document);
+            if (document.closed) this.#drop(document);
             return;
           }
-          await this.#drop(document);
+          this.#drop(document);
           await document.unload();
         })();
       },
@@ -368,13 +372,14 @@ class Server implements Collab {
 
   async close(): Promise<void> {
     this.#closing = true;
-    for (const timer of this.#timers) clearInterval(timer);
     for (const document of this.#open.values()) document.catchUpNow();
     await this.#flusher.idle();
+    for (const stop of this.#stops.splice(0)) stop();
     this.#lists.close();
     for (const ws of this.#sockets.clients) ws.close(CLOSE.restart, 'restarting');
     await Promise.all([...this.#open.values()].map((document) => document.unload()));
     this.#open.clear();
+    this.#documents.clear();
     for (const ws of this.#sockets.clients) ws.terminate();
     this.#sockets.close();
   }

@@ -130,9 +130,15 @@ export async function simulate(world: TestWorld, second: Runtime, seed: number):
   const roll = random(seed);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(roll() * list.length)]!;
   const object = world.object(COMPANY);
-  const record = (await world.runtime.records.create(world.actor, object, { name: 'Ernst Handel', ...(roll() < 0.5 ? { summary: 'begin', city: 'Graz' } : {}) })).id;
+  const record = (
+    await world.runtime.records.create(world.actor, object, {
+      name: 'Ernst Handel',
+      ...(roll() < 0.5 ? { summary: 'begin', city: 'Graz' } : {}),
+    })
+  ).id;
   const nodes: SimNode[] = [];
-  for (const runtime of [world.runtime, second]) nodes.push({ runtime, collab: await attach(runtime, { compactAfter: 5 + Math.floor(roll() * 20) }), dead: false });
+  for (const runtime of [world.runtime, second])
+    nodes.push({ runtime, collab: await attach(runtime, { compactAfter: 5 + Math.floor(roll() * 20) }), dead: false });
   const keys = await simulationKeys(world);
   const clients = ['a', 'b', 'c'].map((name, i) => new SimClient(name, keys[i % keys.length]!, 2_000 + Math.floor(roll() * 2 ** 31)));
   const steps: string[] = [];
@@ -200,7 +206,8 @@ function edit(client: SimClient, roll: () => number): void {
     client.typed.push(token);
     const text = client.doc.getText('summary');
     text.insert(roll() < 0.5 ? 0 : text.length, token);
-  } else if (kind < 0.75) client.doc.getMap('fields').set(roll() < 0.5 ? 'city' : 'country', `${client.name} ${Math.floor(roll() * 1_000)}`);
+  } else if (kind < 0.75)
+    client.doc.getMap('fields').set(roll() < 0.5 ? 'city' : 'country', `${client.name} ${Math.floor(roll() * 1_000)}`);
   else if (kind < 0.8) client.doc.getMap('fields').delete('city');
   else if (kind < 0.85) client.doc.getMap('fields').set('email', roll() < 0.5 ? 'nonsense' : 'ann@example.com');
   else {
@@ -244,12 +251,17 @@ async function heal(world: TestWorld, nodes: readonly SimNode[], clients: readon
   try {
     await until(settled, 'everybody saved and the same', 8_000);
   } catch {
-    for (const client of clients) if (!client.saved) problems.push(`${client.name} is not saved (${client.acknowledged} of ${client.sent}, synced ${client.synced}, closed ${client.closes.join()})`);
+    for (const client of clients)
+      if (!client.saved)
+        problems.push(
+          `${client.name} is not saved (${client.acknowledged} of ${client.sent}, synced ${client.synced}, closed ${client.closes.join()})`,
+        );
     if (!same(clients)) problems.push(`clients differ: ${clients.map((client) => JSON.stringify(content(client.doc))).join(' | ')}`);
   }
   for (const node of nodes) await node.collab.idle();
   const [columns, document] = await columnsEqualDocument(world, record);
-  if (JSON.stringify(columns) !== JSON.stringify(document)) problems.push(`columns ${JSON.stringify(columns)} differ from the document ${JSON.stringify(document)}`);
+  if (JSON.stringify(columns) !== JSON.stringify(document))
+    problems.push(`columns ${JSON.stringify(columns)} differ from the document ${JSON.stringify(document)}`);
   const text = String(document.summary ?? '');
   for (const client of clients) {
     for (const token of client.typed) {
@@ -262,23 +274,36 @@ async function heal(world: TestWorld, nodes: readonly SimNode[], clients: readon
   return problems;
 }
 
-const content = (doc: Y.Doc): unknown => [doc.getMap('fields').toJSON(), doc.getText('summary').toString(), [...doc.getMap('kind').keys()].sort()];
-const same = (clients: readonly SimClient[]): boolean => new Set(clients.map((client) => JSON.stringify(content(client.doc), sortedKeys))).size === 1;
+const content = (doc: Y.Doc): unknown => [
+  doc.getMap('fields').toJSON(),
+  doc.getText('summary').toString(),
+  [...doc.getMap('kind').keys()].sort(),
+];
+const same = (clients: readonly SimClient[]): boolean =>
+  new Set(clients.map((client) => JSON.stringify(content(client.doc), sortedKeys))).size === 1;
 const sortedKeys = (_key: string, value: unknown): unknown =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;
 
 /** In the ledger, what a register became is what it next was. */
 async function brokenChains(world: TestWorld, record: string, columns: Readonly<Record<string, unknown>>): Promise<string[]> {
-  const { rows } = await world.runtime.pool.query<{ changes: Record<string, [unknown, unknown]> }>('select changes from kith.ledger where record = $1 order by at, id', [record]);
+  const { rows } = await world.runtime.pool.query<{ changes: Record<string, [unknown, unknown]> }>(
+    'select changes from kith.ledger where record = $1 order by at, id',
+    [record],
+  );
   const problems: string[] = [];
   const now = new Map<string, string>();
   for (const { changes } of rows) {
     for (const [name, [was, is]] of Object.entries(changes)) {
       if (name === 'summary' || name === 'notes') continue;
-      if (now.has(name) && now.get(name) !== JSON.stringify(was)) problems.push(`the ledger of ${name} jumps from ${now.get(name)} to ${JSON.stringify(was)}`);
+      if (now.has(name) && now.get(name) !== JSON.stringify(was))
+        problems.push(`the ledger of ${name} jumps from ${now.get(name)} to ${JSON.stringify(was)}`);
       now.set(name, JSON.stringify(is));
     }
   }
-  for (const [name, value] of now) if (value !== JSON.stringify(columns[name] ?? null) && name in columns) problems.push(`the ledger of ${name} ends with ${value}, its column is ${JSON.stringify(columns[name])}`);
+  for (const [name, value] of now)
+    if (value !== JSON.stringify(columns[name] ?? null) && name in columns)
+      problems.push(`the ledger of ${name} ends with ${value}, its column is ${JSON.stringify(columns[name])}`);
   return problems;
 }

@@ -234,10 +234,14 @@ export async function projection(world: Pick<TestWorld, 'runtime' | 'object'>, i
 }
 
 /** The invariant: columns equal the projection of the document. */
-export async function columnsEqualDocument(world: Pick<TestWorld, 'runtime' | 'object'>, id: string): Promise<[Record<string, FieldValue>, Record<string, FieldValue>]> {
+export async function columnsEqualDocument(
+  world: Pick<TestWorld, 'runtime' | 'object'>,
+  id: string,
+): Promise<[Record<string, FieldValue>, Record<string, FieldValue>]> {
   const { readStored, STAFF } = await import('@kith/core');
   const stored = (await readStored(world.runtime.pool, world.object(COMPANY), id, STAFF))!;
   const columns: Record<string, FieldValue> = {};
-  for (const field of world.object(COMPANY).fields.values()) if (field.merge !== 'none') columns[field.name] = stored.fields[field.name] ?? null;
+  for (const field of world.object(COMPANY).fields.values())
+    if (field.merge !== 'none') columns[field.name] = stored.fields[field.name] ?? null;
   return [columns, await projection(world, id)];
 }

@@ -57,8 +57,8 @@ export interface Runtime {
   readonly setup: Setup;
   readonly live: LiveLists;
   readonly api: { handle: (request: Request, context: { ip: string }) => Promise<Response> };
-  /** Own commits, at once; those of other processes come over the bus. */
-  onCommitted: (listener: (committed: readonly Committed[]) => void) => void;
+  /** Own commits, at once; those of other processes come over the bus. Call what comes back to stop. */
+  onCommitted: (listener: (committed: readonly Committed[]) => void) => () => void;
   history: (
     principal: Principal,
     object: ModelObject,
@@ -156,7 +156,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     });
     bus.on('access', () => sessions.forget());
     const relay = new OutboxRelay(databaseUrl, bus, log);
-    const listeners: ((committed: readonly Committed[]) => void)[] = [];
+    const listeners = new Set<(committed: readonly Committed[]) => void>();
     const tell = (committed: readonly Committed[]): void => {
       if (committed.length === 0) return;
       for (const listener of listeners) listener(committed);
@@ -208,7 +208,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       live,
       tell,
       api: { handle: (request, context) => answer(runtime, request, context.ip) },
-      onCommitted: (listener) => listeners.push(listener),
+      onCommitted: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
       history: (principal, object, id, limit, cursor) => history(pool, records, principal, object, id, limit, cursor),
       origin: () => env.origin ?? `http://localhost:${port}`,
       setPort: (actual) => {

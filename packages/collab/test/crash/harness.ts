@@ -115,7 +115,13 @@ export async function crashTest(options: CrashOptions): Promise<Losses> {
   let postgres: EmbeddedPostgres = await startEmbedded({ dataDir });
   await migrate({ plugins: [crm], servers: [server], databaseUrl: postgres.url });
   // This process looks at the database through a runtime without roles, which has no live side.
-  const watch = await createRuntime({ roles: [], plugins: [crm], servers: [server], env: testEnv(postgres.url), databaseUrl: postgres.url });
+  const watch = await createRuntime({
+    roles: [],
+    plugins: [crm],
+    servers: [server],
+    env: testEnv(postgres.url),
+    databaseUrl: postgres.url,
+  });
   const object = watch.records.object(COMPANY);
   const { key } = await watch.sessions.createKey({ name: 'crash', role: 'member' });
   const losses: Losses = { kills: 0, acknowledged: 0, lost: [], doubled: [], apart: [] };
@@ -160,10 +166,16 @@ export async function crashTest(options: CrashOptions): Promise<Losses> {
         return fresh;
       });
       for (const typist of typists) typist.connect(child.port, key);
-      await until(() => typists.every((typist) => typist.synced && typist.saved >= typist.typed.length), 'all saved after coming back', 30_000);
+      await until(
+        () => typists.every((typist) => typist.synced && typist.saved >= typist.typed.length),
+        'all saved after coming back',
+        30_000,
+      );
       for (const typist of typists) typist.leave();
       await inspect(options.against, watch, object, child.port, key, records, typists, losses, true);
-      options.log?.(`kill ${kill + 1} (${target}): ${losses.acknowledged} acknowledged, ${losses.lost.length} lost, ${losses.doubled.length} doubled, ${losses.apart.length} apart`);
+      options.log?.(
+        `kill ${kill + 1} (${target}): ${losses.acknowledged} acknowledged, ${losses.lost.length} lost, ${losses.doubled.length} doubled, ${losses.apart.length} apart`,
+      );
     }
     for (const typist of typists) losses.acknowledged += typist.saved;
     return losses;
@@ -213,9 +225,17 @@ async function inspect(
 }
 
 /** Columns equal the document; edits that a surviving process still commits get a moment. */
-async function settledColumns(_port: number, _key: string, record: string, world: Parameters<typeof columnsEqualDocument>[0], losses: Losses): Promise<void> {
+async function settledColumns(
+  _port: number,
+  _key: string,
+  record: string,
+  world: Parameters<typeof columnsEqualDocument>[0],
+  losses: Losses,
+): Promise<void> {
   for (let attempt = 0; ; attempt++) {
-    const { rows } = await world.runtime.pool.query<{ shown: number | null }>('select shown from kith.doc_head where record = $1', [record]);
+    const { rows } = await world.runtime.pool.query<{ shown: number | null }>('select shown from kith.doc_head where record = $1', [
+      record,
+    ]);
     const [columns, document] = await columnsEqualDocument(world, record);
     if (rows[0]?.shown === null && JSON.stringify(columns) === JSON.stringify(document)) return;
     if (attempt === 100) {
@@ -232,7 +252,11 @@ async function newRecord(watch: Runtime, object: ModelObject): Promise<string> {
 
 async function spawnNode(against: 'kith' | 'plain', databaseUrl: string): Promise<{ process: ChildProcess; port: number }> {
   const file = new URL(against === 'kith' ? './node.ts' : './plain.ts', import.meta.url);
-  const child = fork(file, { env: { ...process.env, DATABASE_URL: databaseUrl, NODE_OPTIONS: '' }, execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(file, {
+    env: { ...process.env, DATABASE_URL: databaseUrl, NODE_OPTIONS: '' },
+    execArgv: [],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   const port = await new Promise<number>((resolve, reject) => {
     child.once('message', (message) => resolve((message as { port: number }).port));
     child.once('exit', (code) => reject(new Error(`the node ended with ${code} before it was ready`)));
@@ -240,5 +264,6 @@ async function spawnNode(against: 'kith' | 'plain', databaseUrl: string): Promis
   return { process: child, port };
 }
 
-const exited = (child: ChildProcess): Promise<void> => (child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : new Promise((resolve) => child.once('exit', () => resolve())));
+const exited = (child: ChildProcess): Promise<void> =>
+  child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : new Promise((resolve) => child.once('exit', () => resolve()));
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

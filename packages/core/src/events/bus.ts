@@ -51,10 +51,15 @@ export class Bus extends EventEmitter<BusEvents> {
 
   constructor(url: string, pool: pg.Pool, log: Log) {
     super();
-    this.setMaxListeners(100);
     this.#url = url;
     this.#pool = pool;
     this.#log = log;
+  }
+
+  /** Listens until the function that comes back is called. */
+  hear<K extends keyof BusEvents>(event: K, listener: (...said: BusEvents[K]) => void): () => void {
+    this.on(event, listener as never);
+    return () => this.off(event, listener as never);
   }
 
   /** Begins to listen. */
