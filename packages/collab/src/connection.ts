@@ -35,7 +35,7 @@ export class Connection {
   readonly #socket: WebSocket;
   readonly #document: LiveDocument;
   readonly #inbox: Uint8Array[] = [];
-  #working: Promise<void> | null = null;
+  #working = false;
   #closed = false;
   /** For each content message, in order: the number of taken updates that must be durable before it counts. */
   readonly #needs: number[] = [];
@@ -71,12 +71,11 @@ export class Connection {
     if (frame.byteLength > UPDATE_LIMIT) return this.close(CLOSE.tooLarge, 'this edit is too large');
     if (this.#inbox.length >= INBOX_LIMIT) return this.close(CLOSE.overload, 'too much at once');
     this.#inbox.push(frame);
-    this.#working ??= this.#work().finally(() => {
-      this.#working = null;
-    });
+    if (!this.#working) void this.#work();
   }
 
   async #work(): Promise<void> {
+    this.#working = true;
     while (this.#inbox.length > 0 && !this.#closed) {
       const frame = this.#inbox.shift()!;
       try {
@@ -86,6 +85,7 @@ export class Connection {
         this.close(CLOSE.malformed, 'this message cannot be read');
       }
     }
+    this.#working = false;
   }
 
   async #handle(frame: Uint8Array): Promise<void> {

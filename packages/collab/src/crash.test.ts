@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { crashTest } from '../test/crash/harness.ts';
+import { crashTest } from '../testing/crash/harness.ts';
 
 const LONG = process.env.KITH_LONG === '1';
 /** Another seed is another run; a failing one is repeated with its own. */
@@ -9,7 +9,7 @@ const KILLS = Number(process.env.KITH_KILLS ?? (LONG ? 1_000 : 30));
 it(
   'loses and doubles nothing while web and Postgres are killed',
   async () => {
-    const losses = await crashTest({ kills: KILLS, seed: SEED, against: 'kith', ...(KILLS > 30 ? { log: console.log } : {}) });
+    const losses = await crashTest({ kills: KILLS, seed: SEED, against: 'kith', ...(KILLS > 30 ? { log: (line: string) => void process.stdout.write(`${line}\n`) } : {}) });
     expect(losses.lost).toEqual([]);
     expect(losses.doubled).toEqual([]);
     expect(losses.apart).toEqual([]);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
 import { CLOSE, updateFrame } from './protocol.ts';
-import { columnsEqualDocument, COMPANY, liveWorld, serve, until, type LiveWorld } from '../test/world.ts';
+import { columnsEqualDocument, COMPANY, liveWorld, serve, until, type LiveWorld } from '../testing/world.ts';
 
 let world: LiveWorld;
 beforeAll(async () => {

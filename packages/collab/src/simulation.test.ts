@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { simulate } from '../test/simulate.ts';
-import { crm, server } from '../test/world.ts';
+import { simulate } from '../testing/simulate.ts';
+import { crm, server } from '../testing/world.ts';
 import { createTestWorld } from '@kith/core/testing';
 
 const LONG = process.env.KITH_LONG === '1';
@@ -17,7 +17,7 @@ it(
       const first = ONLY ?? 1;
       for (let seed = first; seed < first + (ONLY === undefined ? SCHEDULES : 1); seed++) {
         const outcome = await simulate(world, second, seed);
-        if (ONLY !== undefined) console.log(outcome.steps.join('\n'));
+        if (ONLY !== undefined) process.stdout.write(`${outcome.steps.join('\n')}\n`);
         expect(outcome.problems, `seed ${seed}: run again with KITH_SEED=${seed}`).toEqual([]);
       }
     } finally {
