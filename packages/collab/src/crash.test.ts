@@ -9,7 +9,12 @@ const KILLS = Number(process.env.KITH_KILLS ?? (LONG ? 1_000 : 30));
 it(
   'loses and doubles nothing while web and Postgres are killed',
   async () => {
-    const losses = await crashTest({ kills: KILLS, seed: SEED, against: 'kith', ...(KILLS > 30 ? { log: (line: string) => void process.stdout.write(`${line}\n`) } : {}) });
+    const losses = await crashTest({
+      kills: KILLS,
+      seed: SEED,
+      against: 'kith',
+      ...(KILLS > 30 ? { log: (line: string) => void process.stdout.write(`${line}\n`) } : {}),
+    });
     expect(losses.lost).toEqual([]);
     expect(losses.doubled).toEqual([]);
     expect(losses.apart).toEqual([]);

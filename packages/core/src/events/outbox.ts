@@ -25,7 +25,14 @@ const LEADER_LOCK = 7_002;
 const BATCH = 1_000;
 const STAND_BY_MS = 1_000;
 const LOOK_MS = 1_000;
-const KEEP = '7 days';
+/** What the leader throws away now and then: what nobody may ask for any more. */
+const HOUSEKEEPING = [
+  `delete from kith.event_log where at < now() - interval '7 days'`,
+  `delete from kith.idempotency where created_at < now() - interval '1 day'`,
+  `delete from kith.session where expires_at < now()`,
+  `delete from kith.ticket where expires_at < now()`,
+  `delete from kith.invitation where expires_at < now() - interval '30 days'`,
+];
 const PRUNE_MS = 3_600_000;
 
 /** Contends for leadership and, while it leads, moves rows. */
@@ -132,7 +139,7 @@ export class OutboxRelay {
       }
       if (Date.now() - this.#pruned > PRUNE_MS && this.#client) {
         this.#pruned = Date.now();
-        await this.#client.query(`delete from kith.event_log where at < now() - interval '${KEEP}'`);
+        for (const statement of HOUSEKEEPING) await this.#client.query(statement);
       }
     } catch (error) {
       this.#log('warn', 'the outbox could not be moved', errorData(error));
