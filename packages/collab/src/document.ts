@@ -106,8 +106,11 @@ export class LiveDocument {
   readonly #sessions = new Map<string, { id: string; at: string; last: number; old: Map<string, FieldValue>; names: Set<string> }>();
   readonly #presences = new Map<number, Presence & { owner: Connection | null; at: number }>();
   #y: Y.Doc | null = null;
-  #lastTouched: Map<string, Set<string | null>> | null = null;
-  #lastUpdate: Uint8Array | null = null;
+  /**
+   * What the update that is being integrated did. An update with formatted text makes Yjs clean up in a second
+   * transaction of its own: what that does belongs to the same update, and must not stand in its place.
+   */
+  #integrating: { touched: Map<string, Set<string | null>>; updates: Uint8Array[] } | null = null;
   #lagging = false;
   #lagTimer: NodeJS.Timeout | undefined;
   #settled: (() => void)[] = [];
@@ -145,10 +148,15 @@ export class LiveDocument {
     });
     if (y.store.pendingStructs !== null || y.store.pendingDs !== null) throw new Error(`the stored document ${this.key} has a gap`);
     y.on('afterTransaction', (transaction) => {
-      this.#lastTouched = touched(transaction);
+      if (!this.#integrating) return;
+      for (const [root, keys] of touched(transaction)) {
+        const known = this.#integrating.touched.get(root);
+        if (!known) this.#integrating.touched.set(root, keys);
+        else for (const key of keys) known.add(key);
+      }
     });
     y.on('update', (update: Uint8Array) => {
-      this.#lastUpdate = update;
+      this.#integrating?.updates.push(update);
     });
     // Known roots have their type from the start, whatever a client declares them to be.
     y.getMap('fields');
@@ -204,15 +212,19 @@ export class LiveDocument {
    */
   integrate(update: Uint8Array, author: Principal, from: Connection): 'taken' | 'gap' | 'outside' {
     const { y } = this;
-    this.#lastTouched = null;
-    this.#lastUpdate = null;
-    Y.applyUpdate(y, update, from);
+    const done: { touched: Map<string, Set<string | null>>; updates: Uint8Array[] } = { touched: new Map(), updates: [] };
+    this.#integrating = done;
+    try {
+      Y.applyUpdate(y, update, from);
+    } finally {
+      this.#integrating = null;
+    }
     const gap = y.store.pendingStructs !== null || y.store.pendingDs !== null;
     y.store.pendingStructs = null;
     y.store.pendingDs = null;
-    const bytes = this.#lastUpdate as Uint8Array | null;
-    if (bytes) {
-      const changed = this.#changedFields(this.#lastTouched ?? new Map());
+    if (done.updates.length > 0) {
+      const bytes = done.updates.length === 1 ? done.updates[0]! : Y.mergeUpdates(done.updates);
+      const changed = this.#changedFields(done.touched);
       if (!changed) {
         this.#poisoned = true;
         return 'outside';

@@ -60,6 +60,26 @@ describe('two people in one record', () => {
     bob.leave();
   });
 
+  it('keeps every character of formatted text, after which Yjs cleans up by itself', async () => {
+    const rec = await world.company({ notes: 'plain' });
+    const ann = await world.join(rec.id);
+    const block = ann.doc.getXmlFragment('notes').get(0) as Y.XmlElement;
+    const text = block.get(0) as Y.XmlText;
+    for (const [at, letter] of [...'Urgent: '].entries()) {
+      text.insert(at, letter, { strong: {} });
+      await ann.saved();
+    }
+    text.format(0, 3, { strong: null });
+    text.delete(0, 1);
+    await ann.saved();
+    expect((await world.read(rec.id)).fields.notes).toBe('rg**ent:** plain');
+    const bob = await world.join(rec.id);
+    expect(((bob.doc.getXmlFragment('notes').get(0) as Y.XmlElement).get(0) as Y.XmlText).toString()).toBe(text.toString());
+    await equal(rec.id);
+    ann.leave();
+    bob.leave();
+  });
+
   it('shows a REST write to everybody, and keeps what they typed', async () => {
     const rec = await world.company({ summary: 'one two three' });
     const ann = await world.join(rec.id);
