@@ -36,6 +36,7 @@ export const invalid = (errors: readonly FieldProblem[]): KithError =>
 /** An error of Postgres, as `pg` throws it. */
 export interface DatabaseError extends Error {
   code: string;
+  detail?: string;
   constraint?: string;
   table?: string;
   schema?: string;

@@ -4,7 +4,7 @@ import { buildModel, ModelError, type AnyPlugin, type AnyServer, type Model, typ
 import type pg from 'pg';
 import { checkServer, openKysely, openPool, type Db } from './database.ts';
 import { allowedOrigins, type Env } from './env.ts';
-import { BootError, KithError } from './errors.ts';
+import { BootError, isDatabaseError, KithError } from './errors.ts';
 import { Bus } from './events/bus.ts';
 import { EventTail, OutboxRelay } from './events/outbox.ts';
 import { LiveLists } from './live/lists.ts';
@@ -258,6 +258,13 @@ async function answer(runtime: Runtime, request: Request, ip: string): Promise<R
     return await dispatch(runtime, request, ip);
   } catch (error) {
     if (error instanceof KithError) return problem(error, instance);
+    // A value that passed every check and that Postgres still cannot read: NUL in a text, a number beyond its type.
+    if (isDatabaseError(error, '22')) {
+      return problem(
+        new KithError(400, 'malformed', 'A value in the request cannot be stored; send well-formed text without NUL.'),
+        instance,
+      );
+    }
     const id = randomBytes(6).toString('hex');
     runtime.log('error', 'a request failed', {
       id,

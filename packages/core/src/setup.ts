@@ -68,15 +68,14 @@ export class Setup {
     if (typeof input.email !== 'string' || typeof input.password !== 'string')
       throw invalid([{ field: 'email', code: 'required', message: 'must not be empty' }]);
     const { name, email, password } = { name: input.name, email: input.email, password: input.password };
-    return transaction(this.#pool, async (client) => {
+    const id = await transaction(this.#pool, async (client) => {
       await client.query('select pg_advisory_xact_lock($1)', [SETUP_LOCK]);
       const { rowCount } = await client.query('select 1 from kith."user" limit 1');
       if (rowCount) throw conflict('This Kith has been set up already; sign in.');
-      const id = await this.#sessions.createUser({ email, name, role: 'admin', password });
-      await this.#pool.query('update kith."user" set language = $2 where id = $1', [id, organisation.language]);
-      await this.setSetting('organisation', organisation);
-      return this.#sessions.open(id);
+      await this.setSetting('organisation', organisation, client);
+      return this.#sessions.createUser({ email, name, role: 'admin', password, language: organisation.language }, client);
     });
+    return this.#sessions.open(id);
   }
 
   async changeOrganisation(input: Record<string, unknown>): Promise<Organisation> {

@@ -145,12 +145,16 @@ function pathSql(
   const inner = `${alias}_${name}`;
   // "is not X" over a path means "there is no X at its end": an empty reference is not X either.
   const opposite: Partial<Record<Operator, Operator>> = { ne: 'eq', nin: 'in' };
-  const absent = comparison.op === 'isNull' && comparison.value !== false;
-  const flipped = opposite[comparison.op];
+  const { op, value } =
+    (comparison.op === 'eq' || comparison.op === 'ne') && (comparison.value ?? null) === null
+      ? { op: 'isNull' as const, value: comparison.op === 'eq' }
+      : comparison;
+  const absent = op === 'isNull' && (value ?? true) !== false;
+  const flipped = opposite[op];
   const positive: Comparison = {
     field: comparison.field.slice(dot + 1),
-    op: flipped ?? comparison.op,
-    value: comparison.op === 'isNull' ? false : (comparison.value ?? null),
+    op: flipped ?? op,
+    value: absent ? false : (value ?? null),
   };
   const condition = comparisonSql(scope, target, inner, positive, false, depth + 1);
   const exists = sql<boolean>`exists (select from ${sql.id(target.plugin, target.key)} as ${sql.id(inner)}
@@ -180,10 +184,18 @@ function moneyAmount(field: ModelField, value: unknown): string {
   return text;
 }
 
+function currencyCode(field: ModelField, value: unknown): string {
+  return typeof value === 'string' && /^[A-Z]{3}$/.test(value) ? value : refuse(`${field.name} is compared in a currency like EUR.`);
+}
+
 function list(field: ModelField, value: unknown): unknown[] {
   if (!Array.isArray(value) || value.length === 0) return refuse(`This comparison of ${field.name} needs a list of values.`);
   if (value.length > 1000) return refuse(`A list in a filter has at most 1,000 values.`);
   return value;
+}
+
+function range(field: ModelField, value: unknown): unknown[] {
+  return Array.isArray(value) && value.length === 2 ? value : refuse(`"between" of ${field.name} needs a list of two values.`);
 }
 
 const LIKE_SPECIAL = /[\\%_]/g;
@@ -220,7 +232,7 @@ function leafSql(field: ModelField, column: RawBuilder<unknown>, op: Operator, v
     case 'in':
       return sign(sql<boolean>`${column} = any(${list(field, value).map((one) => operand(field, one))}::${cast}[])`);
     case 'between': {
-      const [low, high] = list(field, value);
+      const [low, high] = range(field, value);
       return sign(sql<boolean>`${column} between ${operand(field, low)}::${cast} and ${operand(field, high)}::${cast}`);
     }
     default:
@@ -235,7 +247,7 @@ function moneySql(field: ModelField, column: RawBuilder<unknown>, op: Operator, 
   const of = (one: unknown): RawBuilder<unknown> => sql`${moneyAmount(field, one)}::numeric`;
   const currency = (one: unknown): Bool =>
     typeof one === 'object' && one !== null && 'currency' in one
-      ? sql<boolean>` and (${column}).currency = ${String(one.currency)}`
+      ? sql<boolean>` and (${column}).currency = ${currencyCode(field, one.currency)}`
       : sql<boolean>``;
   switch (op) {
     case 'eq':
@@ -246,8 +258,8 @@ function moneySql(field: ModelField, column: RawBuilder<unknown>, op: Operator, 
         sql` or `,
       )})`;
     case 'between': {
-      const [low, high] = list(field, value);
-      return sql<boolean>`${amount} between ${of(low)} and ${of(high)}`;
+      const [low, high] = range(field, value);
+      return sql<boolean>`(${amount} between ${of(low)} and ${of(high)}${currency(low)}${currency(high)})`;
     }
     default:
       return sql<boolean>`(${amount} ${sql.raw(SYMBOL[op as keyof typeof SYMBOL])} ${of(value)}${currency(value)})`;
@@ -328,7 +340,10 @@ function leafMatches(field: ModelField, have: FieldValue, op: Operator, value: u
       if (value === null || value === undefined) return have === null;
       if (have === null) return false;
       if (field.type === 'money' || field.type === 'dateTime') return undefined;
-      if (Array.isArray(have)) return have.length === (value as string[]).length && have.every((one) => (value as string[]).includes(one));
+      if (Array.isArray(have)) {
+        const wanted = new Set<unknown>(Array.isArray(value) ? value : [value]);
+        return have.length === wanted.size && have.every((one) => wanted.has(one));
+      }
       return sameValue(have, value as FieldValue);
     case 'between':
       return Array.isArray(value)

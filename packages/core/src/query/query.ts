@@ -3,6 +3,7 @@
  * statement with keyset pagination. Lists, boards, pickers and API use it.
  */
 import {
+  isUuid,
   modeOf,
   type FieldValue,
   type Filter,
@@ -69,13 +70,13 @@ const encodeCursor = (cursor: Cursor): string => Buffer.from(JSON.stringify([cur
 
 function decodeCursor(text: string, keys: number): Cursor {
   try {
-    const [values, id] = JSON.parse(Buffer.from(text, 'base64url').toString()) as [unknown, unknown];
+    const [values, id, ...rest] = JSON.parse(Buffer.from(text, 'base64url').toString()) as unknown[];
     if (
+      rest.length === 0 &&
       Array.isArray(values) &&
       values.length === keys &&
       values.every((one) => one === null || typeof one === 'string') &&
-      typeof id === 'string' &&
-      /^[0-9a-f-]{36}$/.test(id)
+      isUuid(id)
     ) {
       return { values: values as (string | null)[], id };
     }
@@ -100,13 +101,13 @@ export class Query {
     const scope: Scope = { model: this.#model, principal };
     const limit = options.limit ?? LIMIT_DEFAULT;
     const fields = selectedFields(object, options.fields);
-    const keys = sortKeys(object, options.sort ?? []);
+    const keys = keysOf(object, options);
     const where = this.#where(scope, object, options);
     const cursor = options.cursor === undefined ? undefined : decodeCursor(options.cursor, keys.length);
     const columns = columnsSql(object, fields, keys);
     const statement = pageSql(object, columns, where, keys, cursor, limit + 1);
     const [rows, counted] = await Promise.all([
-      run<Row>(this.#db, statement).catch(badCursor),
+      run<Row>(this.#db, statement),
       options.count && options.count !== 'none' ? this.count(principal, object, options, options.count) : undefined,
     ]);
     const more = rows.length > limit;
@@ -200,7 +201,7 @@ export class Query {
 
   /** The statement and its values, for looking at its plan. */
   explainable(principal: Principal, object: ModelObject, options: ListOptions): { sql: string; parameters: readonly unknown[] } {
-    const keys = sortKeys(object, options.sort ?? []);
+    const keys = keysOf(object, options);
     const where = this.#where({ model: this.#model, principal }, object, options);
     const cursor = options.cursor === undefined ? undefined : decodeCursor(options.cursor, keys.length);
     return pageSql(
@@ -228,11 +229,11 @@ export class Query {
 type Row = SystemRow & Record<string, unknown>;
 
 async function run<R>(db: Db, statement: RawBuilder<unknown>): Promise<R[]> {
-  return (await (statement as RawBuilder<R>).execute(db)).rows;
+  return (await (statement as RawBuilder<R>).execute(db).catch(badValue)).rows;
 }
 
 /** Values in a cursor are cast by Postgres; one that somebody made up fails there. */
-function badCursor(error: unknown): never {
+function badValue(error: unknown): never {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('22')) {
     throw malformed('The cursor or a value in the filter does not fit its field; begin again without the cursor.');
   }
@@ -246,6 +247,13 @@ function selectedFields(object: ModelObject, names: readonly string[] | undefine
 function unknownField(object: ModelObject, name: string): never {
   const message = `${object.name} has no field "${name.slice(0, 60)}".`;
   throw new KithError(400, 'unknown_field', message, { errors: [{ field: name.slice(0, 60), code: 'unknown_field', message }] });
+}
+
+/** What a list is sorted by; the bin, unless told, by when things were thrown into it. */
+function keysOf(object: ModelObject, options: ListOptions): Key[] {
+  if (!options.deleted || options.sort?.length) return sortKeys(object, options.sort ?? []);
+  const [updated] = sortKeys(object, ['-updatedAt']);
+  return [{ ...updated!, column: sql.ref('o.deleted_at') }];
 }
 
 function sortKeys(object: ModelObject, sort: readonly string[]): Key[] {

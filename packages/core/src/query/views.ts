@@ -1,7 +1,7 @@
 /** Saved views: a person's own, and those that colleagues share. */
 import { isUuid, type Model, type ModelObject, type Principal } from '@kith/sdk';
 import type pg from 'pg';
-import { parseFilter, targetOf } from '../access/filter.ts';
+import { filterSql, parseFilter, targetOf } from '../access/filter.ts';
 import { invalid, notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { hasRole } from '../principal.ts';
@@ -54,7 +54,7 @@ export class Views {
   async create(principal: Principal, input: Record<string, unknown>): Promise<SavedView> {
     const object = this.#model.objects.get(typeof input.object === 'string' ? input.object : '');
     if (!object) throw notFound('object');
-    const { name, shared, definition } = this.#check(object, input, undefined);
+    const { name, shared, definition } = this.#check(principal, object, input, undefined);
     const { rows } = await this.#pool.query<ViewRow>(
       'insert into kith.view (id, object, name, owner, shared, definition) values ($1, $2, $3, $4, $5, $6) returning *',
       [newId(), object.name, name, principal.id, shared, JSON.stringify(definition)],
@@ -64,7 +64,7 @@ export class Views {
 
   async change(principal: Principal, id: string, input: Record<string, unknown>): Promise<SavedView> {
     const row = await this.#own(principal, id);
-    const { name, shared, definition } = this.#check(this.#model.objects.get(row.object)!, input, row);
+    const { name, shared, definition } = this.#check(principal, this.#model.objects.get(row.object)!, input, row);
     const { rows } = await this.#pool.query<ViewRow>(
       'update kith.view set name = $2, shared = $3, definition = $4 where id = $1 returning *',
       [id, name, shared, JSON.stringify(definition)],
@@ -87,6 +87,7 @@ export class Views {
   }
 
   #check(
+    principal: Principal,
     object: ModelObject,
     input: Record<string, unknown>,
     now: ViewRow | undefined,
@@ -125,7 +126,7 @@ export class Views {
       bad('widths', 'must be numbers by field');
     }
     if (problems.length > 0) throw invalid(problems);
-    if (merged.filter !== undefined) parseFilter(merged.filter);
+    if (merged.filter !== undefined) filterSql({ model: this.#model, principal }, object, 'o', parseFilter(merged.filter));
     return { name: (name as string).trim(), shared: shared as boolean, definition: merged as unknown as Definition };
   }
 }

@@ -24,7 +24,7 @@ import { sql } from 'kysely';
 import type pg from 'pg';
 import { isRowless, ruleSql } from '../access/filter.ts';
 import { quote, transaction, type Db, type Queryable } from '../database.ts';
-import { conflict, forbidden, invalid, isDatabaseError, KithError, notFound } from '../errors.ts';
+import { conflict, forbidden, invalid, isDatabaseError, KithError, notFound, type DatabaseError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { SYSTEM } from '../principal.ts';
@@ -68,6 +68,8 @@ export interface Actor {
 /** Most records in one set-based statement, so that nobody waits long behind it. */
 export const BULK = 1000;
 const OPTIMISTIC_TRIES = 3;
+/** Problems named in one answer. */
+const MOST_PROBLEMS = 100;
 
 type Values = Record<string, FieldValue>;
 type Input = Readonly<Record<string, unknown>>;
@@ -113,9 +115,13 @@ export class Records {
       return made;
     };
     const single = prepared.length <= BULK && isRowless(object.access.create);
-    const made = await this.#explained(object, () => (single ? insert(this.#o.writePool) : transaction(this.#o.writePool, insert)));
-    this.#o.told(committed);
-    return made;
+    try {
+      const made = await (single ? insert(this.#o.writePool) : transaction(this.#o.writePool, insert));
+      this.#o.told(committed);
+      return made;
+    } catch (error) {
+      throw prepared.length > 1 ? await this.#explainedRow(object, prepared, error) : explain(this.#o.model, object, error);
+    }
   }
 
   /**
@@ -171,43 +177,61 @@ export class Records {
     object: ModelObject,
     work: { create: readonly Input[]; update: readonly { id: string; fields: Input }[]; delete: readonly string[] },
   ): Promise<{ created: Rec[]; updated: Rec[]; deleted: string[] }> {
-    const creates = this.#prepareCreates(actor, object, work.create, 'create');
+    const creates = work.create.length > 0 ? this.#prepareCreates(actor, object, work.create, 'create') : [];
     const committed: Committed[] = [];
-    const result = await this.#explained(object, () =>
-      transaction(this.#o.writePool, async (client) => {
-        const ids = [...new Set([...work.update.map((one) => one.id), ...work.delete])].filter(isUuid).sort();
-        await client.query(`select from ${tableName(object)} where id = any($1) order by id for no key update`, [ids]);
-        const created = creates.length > 0 ? await this.#insert(client, actor, object, creates, committed) : [];
-        const problems: FieldProblem[] = [];
-        const changes: { rec: Rec; changed: Unit | null }[] = [];
-        const seen = new Set<string>();
-        for (const [i, one] of work.update.entries()) {
-          if (seen.has(one.id)) problems.push({ field: `update[${i}]`, code: 'invalid', message: 'names a record a second time' });
-          seen.add(one.id);
-          try {
-            changes.push(await this.#patchUnit(client, actor, object, one.id, one.fields, undefined, actor.principal.kind === 'system'));
-          } catch (error) {
-            if (!(error instanceof KithError)) throw error;
-            const inner = error.errors ?? [{ code: error.code, message: error.message }];
-            problems.push(...inner.map((each) => ({ ...each, field: `update[${i}]${each.field ? `.${each.field}` : ''}` })));
-          }
+    let inserting = false;
+    const run = async (client: pg.PoolClient): Promise<{ created: Rec[]; updated: Rec[]; deleted: string[] }> => {
+      const ids = [...new Set([...work.update.map((one) => one.id), ...work.delete])].filter(isUuid).sort();
+      await client.query(`select from ${tableName(object)} where id = any($1) order by id for no key update`, [ids]);
+      inserting = true;
+      const created = creates.length > 0 ? await this.#insert(client, actor, object, creates, committed) : [];
+      inserting = false;
+      const refusals: { path: string; error: KithError }[] = [];
+      const seen = new Set<string>();
+      /** One row's part; what refuses it is kept until all rows have been looked at. */
+      const row = async (path: string, id: string, part: () => Promise<void>): Promise<void> => {
+        try {
+          if (seen.has(id)) throw invalid([{ code: 'invalid', message: 'names a record a second time' }]);
+          seen.add(id);
+          await part();
+        } catch (error) {
+          if (!(error instanceof KithError)) throw error;
+          refusals.push({ path, error });
         }
-        if (problems.length > 0) throw invalid(problems);
-        const units = changes.flatMap((one) => one.changed ?? []);
-        const taken = units.length > 0 ? await commit(client, units, true) : new Map<string, Taken>();
-        const updated = changes.map(({ rec, changed }) => {
-          if (!changed) return rec;
-          const one = taken.get(changed.id);
-          if (!one) throw conflict('A record of the batch is being changed by somebody else; try again.');
-          committed.push(told(changed, one));
-          return after(rec, changed, one);
+      };
+      const changes: { rec: Rec; changed: Unit | null }[] = [];
+      for (const [i, { id, fields }] of work.update.entries()) {
+        await row(`update[${i}]`, id, async () => {
+          const change = await this.#patchUnit(client, actor, object, id, fields, undefined, actor.principal.kind === 'system');
+          const unknown = change.changed ? await this.#unknown(client, object, [change.changed.patch], true) : [];
+          if (unknown.length > 0) throw invalid(unknown.map(({ field }) => unknownReference(field)));
+          changes.push(change);
         });
-        for (const id of work.delete) committed.push(await this.#moveOn(client, actor, object, id, 'delete'));
-        return { created, updated, deleted: [...work.delete] };
-      }),
-    );
-    this.#o.told(committed);
-    return result;
+      }
+      for (const [i, id] of work.delete.entries()) {
+        await row(`delete[${i}]`, id, async () => {
+          committed.push(await this.#moveOn(client, actor, object, id, 'delete'));
+        });
+      }
+      if (refusals.length > 0) throw refusedRows(refusals);
+      const units = changes.flatMap((one) => one.changed ?? []);
+      const taken = units.length > 0 ? await commit(client, units, true) : new Map<string, Taken>();
+      const updated = changes.map(({ rec, changed }) => {
+        if (!changed) return rec;
+        const one = taken.get(changed.id);
+        if (!one) throw conflict('A record of the batch is being changed by somebody else; try again.');
+        committed.push(told(changed, one));
+        return after(rec, changed, one);
+      });
+      return { created, updated, deleted: [...work.delete] };
+    };
+    try {
+      const result = await transaction(this.#o.writePool, run);
+      this.#o.told(committed);
+      return result;
+    } catch (error) {
+      throw inserting ? await this.#explainedRow(object, creates, error) : explain(this.#o.model, object, error);
+    }
   }
 
   /** Runs an action of a plugin on a record, in one transaction with everything that it changes. */
@@ -307,6 +331,8 @@ export class Records {
   /** Puts fields back to what they were at a time: the named ones, or all that can be written. */
   async revert(actor: Actor, object: ModelObject, id: string, at: string, names?: readonly string[]): Promise<Rec> {
     const rec = await this.get(actor.principal, object, id);
+    const fixed = (names ?? []).filter((name) => object.fields.get(name)?.mode !== 'live');
+    if (fixed.length > 0) throw invalid(fixed.map((field) => ({ field, code: 'read_only', message: 'is not written by people' })));
     const then = await this.stateAt(object, rec, at);
     const input: Values = {};
     for (const field of object.fields.values()) {
@@ -340,7 +366,7 @@ export class Records {
       );
       return guarded.patch;
     });
-    if (problems.length > 0) throw invalid(problems.slice(0, 100));
+    if (problems.length > 0) throw invalid(problems.slice(0, MOST_PROBLEMS));
     return prepared;
   }
 
@@ -424,51 +450,70 @@ export class Records {
 
   /** Sets of references and references to any object have no constraint; their targets are looked up. */
   async #checkReferences(client: Queryable, object: ModelObject, rows: readonly Values[]): Promise<void> {
-    const names = await this.#unknown(client, object, rows, false);
-    if (names.length === 0) return;
-    throw invalid(
-      names.slice(0, 100).map((field) => ({ field, code: 'unknown_reference', message: 'refers to a record that does not exist' })),
-    );
+    const unknown = await this.#unknown(client, object, rows, false);
+    if (unknown.length > 0)
+      throw invalid(unknown.map(({ row, field }) => unknownReference(rows.length > 1 ? `create[${row}].${field}` : field)));
+  }
+
+  /** What Postgres refused about one of several new rows, said of that row. */
+  async #explainedRow(object: ModelObject, rows: readonly Values[], error: unknown): Promise<unknown> {
+    const explained = explain(this.#o.model, object, error);
+    if (isDatabaseError(error, '23503')) {
+      const unknown = await this.#unknown(this.#o.writePool, object, rows, true);
+      if (unknown.length > 0) return invalid(unknown.map(({ row, field }) => unknownReference(`create[${row}].${field}`)));
+    }
+    if (isDatabaseError(error, '23505') && explained instanceof KithError && explained.errors) {
+      const row = rowOfDuplicate(object, rows, error);
+      const errors = explained.errors.map((one) => ({ ...one, field: `create[${row}]${one.field ? `.${one.field}` : ''}` }));
+      if (row >= 0) return new KithError(explained.status, explained.code, explained.message, { errors });
+    }
+    return explained;
   }
 
   /** The fields of a change that refer to records or users that do not exist. */
-  unknownReferences(object: ModelObject, values: Values): Promise<string[]> {
-    return this.#unknown(this.#o.writePool, object, [values], true);
+  async unknownReferences(object: ModelObject, values: Values): Promise<string[]> {
+    return (await this.#unknown(this.#o.writePool, object, [values], true)).map(({ field }) => field);
   }
 
-  async #unknown(client: Queryable, object: ModelObject, rows: readonly Values[], constrained: boolean): Promise<string[]> {
-    const wanted = new Map<string, Map<string, Set<string>>>();
-    const want = (target: string, id: string, field: string): void => {
-      const ids = wanted.get(target) ?? new Map<string, Set<string>>();
-      ids.set(id, (ids.get(id) ?? new Set<string>()).add(field));
-      wanted.set(target, ids);
-    };
-    for (const row of rows) {
-      for (const [name, value] of Object.entries(row)) {
-        const spec = object.fields.get(name)?.spec;
+  /** Which fields of which rows refer to what does not exist; at most a hundred. */
+  async #unknown(
+    client: Queryable,
+    object: ModelObject,
+    rows: readonly Values[],
+    constrained: boolean,
+  ): Promise<{ row: number; field: string }[]> {
+    const wanted = new Map<string, { id: string; row: number; field: string }[]>();
+    for (const [row, values] of rows.entries()) {
+      for (const [field, value] of Object.entries(values)) {
+        const spec = object.fields.get(field)?.spec;
         if (value === null || !spec) continue;
+        const want = (target: string, id: string): void => {
+          const list = wanted.get(target) ?? [];
+          list.push({ id, row, field });
+          wanted.set(target, list);
+        };
         // Postgres itself refuses these; a live document wants to know before, so as not to hold up the flush it shares.
-        if (constrained && spec.type === 'ref') want(spec.to, value as string, name);
-        if (constrained && spec.type === 'user') want('kith.user', value as string, name);
-        if (spec.type === 'refs') for (const id of value as string[]) want(spec.to, id, name);
-        if (spec.type === 'anyRef') want((value as { object: string }).object, (value as { id: string }).id, name);
+        if (constrained && spec.type === 'ref') want(spec.to, value as string);
+        if (constrained && spec.type === 'user') want('kith.user', value as string);
+        if (spec.type === 'refs') for (const id of value as string[]) want(spec.to, id);
+        if (spec.type === 'anyRef') want((value as { object: string }).object, (value as { id: string }).id);
       }
     }
-    const unknown = new Set<string>();
-    for (const [target, ids] of wanted) {
+    const unknown = new Map<string, { row: number; field: string }>();
+    for (const [target, list] of wanted) {
       const to = this.#o.model.objects.get(target);
       const from = to ? tableName(to) : target === 'kith.user' ? 'kith."user"' : undefined;
       const found = new Set<string>();
       if (from) {
         const { rows: have } = await client.query<{ id: string }>({
           text: `select id from ${from} where id = any($1)`,
-          values: [[...ids.keys()]],
+          values: [[...new Set(list.map(({ id }) => id))]],
         });
         for (const one of have) found.add(one.id);
       }
-      for (const [id, fields] of ids) if (!found.has(id)) for (const field of fields) unknown.add(field);
+      for (const { id, row, field } of list) if (!found.has(id)) unknown.set(`${row}.${field}`, { row, field });
     }
-    return [...unknown];
+    return [...unknown.values()].slice(0, MOST_PROBLEMS);
   }
 
   async #patchUnit(
@@ -776,6 +821,33 @@ function creationEvent(object: ModelObject, row: Values): Changes {
     if (value !== null && type !== 'longText' && type !== 'richText') changes[name] = [null, value];
   }
   return changes;
+}
+
+const unknownReference = (field: string): FieldProblem => ({
+  field,
+  code: 'unknown_reference',
+  message: 'refers to a record that does not exist',
+});
+
+/** The refusals of a batch's rows as one: 403 when a right was lacking, else 422. */
+function refusedRows(refusals: readonly { path: string; error: KithError }[]): KithError {
+  const errors = refusals.flatMap(({ path, error }) =>
+    (error.errors ?? [{ code: error.code, message: error.message }]).map((one: FieldProblem): FieldProblem => ({
+      ...one,
+      field: `${path}${one.field ? `.${one.field}` : ''}`,
+    })),
+  );
+  const { status, code, message } = refusals.some(({ error }) => error.status === 403) ? forbidden() : invalid(errors);
+  return new KithError(status, code, message, { errors: errors.slice(0, MOST_PROBLEMS) });
+}
+
+/** Which of several new rows Postgres means by `Key (code)=(X) already exists.`; of two alike the later. */
+function rowOfDuplicate(object: ModelObject, rows: readonly Values[], error: DatabaseError): number {
+  const names = object.unique.find((one) => error.constraint?.startsWith(`${object.key}_${one.join('_')}`)) ?? [];
+  return rows.findLastIndex((row) => {
+    const key = names.map((name) => toLiteral(object.fields.get(name)!, row[name] ?? null) ?? 'null').join(', ');
+    return error.detail?.includes(`=(${key}) `) ?? false;
+  });
 }
 
 /** A refusal of Postgres in words: which field, and what is wrong with it. Anything else comes back as it is. */

@@ -16,6 +16,18 @@ export interface HistoryEntry {
   changes: Changes;
 }
 
+/** A timestamp with all its microseconds, as text that sorts and that Postgres reads back. */
+export const exactTime = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+/** The time and the id in a cursor. @throws 400 */
+export function momentOf(cursor: string): [at: string, id: string] {
+  const [at = '', id, ...rest] = cursor.split('_');
+  if (!/^\d{4,}-\d{2}-\d{2}T[\d:.]+Z$/.test(at) || Number.isNaN(Date.parse(at)) || !isUuid(id) || rest.length > 0) {
+    throw malformed('The cursor does not fit this list; begin again without it.');
+  }
+  return [at, id];
+}
+
 /** Who changed what and when, newest first. @throws 404 when the record may not be read */
 export async function history(
   pool: pg.Pool,
@@ -27,10 +39,7 @@ export async function history(
   cursor?: string,
 ): Promise<{ data: HistoryEntry[]; nextCursor: string | null }> {
   await records.get(principal, object, id);
-  const before = cursor === undefined ? undefined : cursor.split('_');
-  if (before && (before.length !== 2 || Number.isNaN(new Date(before[0]!).getTime()) || !isUuid(before[1]))) {
-    throw malformed('The cursor does not fit this list; begin again without it.');
-  }
+  const before = cursor === undefined ? undefined : momentOf(cursor);
   const { rows } = await pool.query<{
     id: string;
     at: string;
@@ -41,7 +50,7 @@ export async function history(
     cause: string | null;
     changes: Changes;
   }>(
-    `select id, at, at::text as exact, author, kind, cause_kind, cause, changes from kith.ledger
+    `select id, at, ${exactTime('at')} as exact, author, kind, cause_kind, cause, changes from kith.ledger
      where record = $1 ${before ? 'and (at, id) < ($3::timestamptz, $4::uuid)' : ''} order by at desc, id desc limit $2`,
     [id, limit + 1, ...(before ?? [])],
   );
@@ -56,6 +65,6 @@ export async function history(
       cause: { kind: row.cause_kind, id: row.cause },
       changes: row.changes,
     })),
-    nextCursor: rows.length > limit && last ? `${last.exact.replace(' ', 'T')}_${last.id}` : null,
+    nextCursor: rows.length > limit && last ? `${last.exact}_${last.id}` : null,
   };
 }

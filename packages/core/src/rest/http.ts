@@ -82,6 +82,36 @@ export async function readBody(request: Request, limit: number): Promise<Record<
 const tooLarge = (limit: number): KithError =>
   new KithError(413, 'too_large', `The body is larger than ${Math.floor(limit / 1_000_000)} MB; send it in parts.`);
 
+/** A body as a stream that is read only as fast as somebody wants it: what nobody reads is not kept. */
+function bodyOf(req: IncomingMessage): ReadableStream<Uint8Array> {
+  let open = true;
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      req.on('data', (chunk: Buffer) => {
+        if (!open) return;
+        controller.enqueue(chunk);
+        if ((controller.desiredSize ?? 0) <= 0) req.pause();
+      });
+      req.on('end', () => {
+        if (open) controller.close();
+        open = false;
+      });
+      req.on('error', () => {
+        if (open) controller.error(malformed('The body broke off.'));
+        open = false;
+      });
+      req.pause();
+    },
+    pull() {
+      req.resume();
+    },
+    cancel() {
+      open = false;
+      req.resume();
+    },
+  });
+}
+
 /** A request of Node's server as a web request. */
 export function toRequest(req: IncomingMessage): Request {
   const headers = new Headers();
@@ -91,18 +121,7 @@ export function toRequest(req: IncomingMessage): Request {
   }
   const method = req.method ?? 'GET';
   const hasBody = method !== 'GET' && method !== 'HEAD';
-  const stream = hasBody
-    ? new ReadableStream<Uint8Array>({
-        start(controller) {
-          req.on('data', (chunk: Buffer) => controller.enqueue(chunk));
-          req.on('end', () => controller.close());
-          req.on('error', (error) => controller.error(error));
-        },
-        cancel() {
-          req.destroy();
-        },
-      })
-    : null;
+  const stream = hasBody ? bodyOf(req) : null;
   // The host part is of no use here: what matters of a URL is its path and query.
   return new Request(new URL(req.url ?? '/', 'http://kith.internal'), {
     method,

@@ -1,6 +1,6 @@
 /** The API as an OpenAPI 3.1 document, made from the routes and the model. */
 import { ROLES, type Model, type ModelField } from '@kith/sdk';
-import type { Route } from './routes.ts';
+import type { Route, RouteDoc } from './routes.ts';
 
 type Schema = Record<string, unknown>;
 
@@ -49,6 +49,37 @@ function valueSchema(field: ModelField): Schema {
     }
   };
   return { anyOf: [{ ...of() }, { type: 'null' }], ...(field.mode === 'live' ? {} : { readOnly: true }) };
+}
+
+const refTo = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+const listOf = (items: Schema): Schema => ({ type: 'array', items });
+const objectOf = (properties: Record<string, Schema>): Schema => ({ type: 'object', properties });
+
+function answerSchema(answer: NonNullable<RouteDoc['answer']>, record: string | undefined): Schema {
+  const one: Schema = record ? refTo(record) : { type: 'object' };
+  switch (answer) {
+    case 'record':
+      return one;
+    case 'batch':
+      return objectOf({ created: listOf(one), updated: listOf(one), deleted: listOf(ID) });
+    default:
+      return objectOf({
+        data: listOf(answer === 'records' ? one : { type: 'object' }),
+        nextCursor: { type: ['string', 'null'] },
+        ...(answer === 'records' ? { count: { type: 'integer' }, countCapped: { type: 'boolean' } } : {}),
+      });
+  }
+}
+
+function bodySchema(body: NonNullable<RouteDoc['body']>, record: string | undefined): Schema {
+  const fields: Schema = record ? refTo(`${record}.fields`) : { type: 'object' };
+  if (body === 'fields') return fields;
+  if (body === 'batch') {
+    const update: Schema = { ...objectOf({ id: ID, fields }), required: ['id', 'fields'] };
+    return objectOf({ create: listOf(fields), update: listOf(update), delete: listOf(ID) });
+  }
+  const types: Record<string, Schema> = { strings: listOf({ type: 'string' }), time: { type: 'string', format: 'date-time' } };
+  return objectOf(Object.fromEntries(Object.entries(body).map(([name, type]) => [name, types[type] ?? { type }])));
 }
 
 /** The whole document. */
@@ -106,24 +137,31 @@ export function openApi(model: Model, routes: readonly Route[]): Record<string, 
     content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
   };
   const add = (path: string, route: Route, record?: string): void => {
-    const names = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
-    const created = route.method === 'POST' && path.split('/').length === 3;
-    const content = (ref: string): Schema => ({ 'application/json': { schema: { $ref: `#/components/schemas/${ref}` } } });
-    const answer: Schema =
-      route.method === 'DELETE'
-        ? { 204: { description: 'Done' } }
-        : {
-            [created ? 201 : 200]: {
-              description: 'Done',
-              ...(record && names.length + (created ? 1 : 0) > 0 ? { content: content(record) } : { content: { 'application/json': {} } }),
-            },
-          };
+    const { doc = {} } = route;
+    const status = doc.status ?? 200;
+    const answer = doc.answer && answerSchema(doc.answer, record);
+    const parameters = [
+      ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+      ...Object.entries(doc.query ?? {}).map(([name, description]) => ({
+        name,
+        in: 'query',
+        description,
+        schema: { type: name === 'limit' ? 'integer' : 'string' },
+      })),
+      ...Object.entries(doc.headers ?? {}).map(([name, description]) => ({ name, in: 'header', description, schema: { type: 'string' } })),
+    ];
     (paths[path] ??= {})[route.method.toLowerCase()] = {
       summary: route.summary,
       ...(route.access === 'public' ? { security: [] } : {}),
-      ...(names.length > 0 ? { parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })) } : {}),
-      ...(record && (route.method === 'PATCH' || created) ? { requestBody: { required: true, content: content(`${record}.fields`) } } : {}),
-      responses: { ...answer, default: failure },
+      ...(parameters.length > 0 ? { parameters } : {}),
+      ...(doc.body ? { requestBody: { required: true, content: { 'application/json': { schema: bodySchema(doc.body, record) } } } } : {}),
+      responses: {
+        [status]: {
+          description: 'Done',
+          ...(status === 204 ? {} : { content: { 'application/json': answer ? { schema: answer } : {} } }),
+        },
+        default: failure,
+      },
     };
   };
   for (const route of routes) {

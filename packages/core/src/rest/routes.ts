@@ -41,8 +41,49 @@ export interface Route {
   access: RouteAccess;
   /** One line for the OpenAPI document. */
   summary: string;
+  /** What else the OpenAPI document says; a record path without it takes and answers nothing special. */
+  doc?: RouteDoc;
   handle: (call: Call) => Promise<Response>;
 }
+
+/** Parameters, body and answer of a route, in the words of {@link openApi}. */
+export interface RouteDoc {
+  /** Query and header parameters: name and meaning; `limit` is a number, all others are strings. */
+  query?: Readonly<Record<string, string>>;
+  headers?: Readonly<Record<string, string>>;
+  /** `fields`: values of the object’s fields; otherwise the properties of the body. */
+  body?: 'fields' | 'batch' | Readonly<Record<string, 'string' | 'object' | 'boolean' | 'strings' | 'time'>>;
+  answer?: 'record' | 'records' | 'batch' | 'page';
+  status?: 200 | 201 | 204;
+}
+
+const PAGED = { limit: `how many, at most ${LIMIT_MAX}`, cursor: 'nextCursor of the page before' };
+const REFS = { refs: '1: titles of all that is referred to, under "refs"' };
+const LISTED = {
+  filter: 'JSON: {and: […]}, {or: […]}, {not: …} or {field, op, value}',
+  search: 'words that must occur',
+  sort: 'names of fields, "-" before one that descends',
+  fields: 'names of the fields wanted',
+  count: 'none, capped or exact',
+  totals: 'names of fields to sum up over the whole list',
+  group: 'a select field to count by',
+  sum: 'the field to sum up in each group',
+  ...PAGED,
+  ...REFS,
+};
+const VIEW = {
+  object: 'string',
+  name: 'string',
+  type: 'string',
+  columns: 'strings',
+  filter: 'object',
+  sort: 'strings',
+  groupBy: 'string',
+  sum: 'string',
+  widths: 'object',
+  shared: 'boolean',
+} as const;
+const IF_MATCH = { 'If-Match': 'the ETag that the caller saw; 412 when the record has moved on' };
 
 const actor = (call: Call): Actor => ({ principal: call.principal, cause: { kind: 'api', id: null } });
 const objectOf = (call: Call): ModelObject => call.runtime.records.object(call.params.object!);
@@ -119,6 +160,9 @@ async function presented(
   return { data: recs.map((rec) => ({ ...rec, title: titleOf(object, rec.fields, refs) })), refs };
 }
 
+const picked = (fields: Rec['fields'], names: readonly string[]): Rec['fields'] =>
+  Object.fromEntries(names.map((name) => [name, fields[name]!]));
+
 async function presentedOne(
   call: Call,
   object: ModelObject,
@@ -180,6 +224,7 @@ export const routes: readonly Route[] = [
     path: '/session',
     access: 'public',
     summary: 'Sign in; sets the session cookie',
+    doc: { body: { email: 'string', password: 'string' } },
     handle: async (call) => {
       const { email, password } = await call.body();
       const { user, cookie } = await call.runtime.sessions.signIn(email, password, call.ip);
@@ -192,6 +237,7 @@ export const routes: readonly Route[] = [
     path: '/session',
     access: 'staff',
     summary: 'Sign out',
+    doc: { status: 204 },
     handle: async (call) => empty({ 'set-cookie': await call.runtime.sessions.signOut(call.request.headers.get('cookie')) }),
   },
   {
@@ -211,27 +257,37 @@ export const routes: readonly Route[] = [
     path: '/objects/{object}',
     access: 'staff',
     summary: 'One object with fields, relations, actions, views and the caller’s rights',
-    handle: async (call) => json(objectMeta(call.runtime.model, objectOf(call), call.principal, call.language)),
+    handle: async (call) => {
+      const meta = objectMeta(call.runtime.model, objectOf(call), call.principal, call.language);
+      if (!(meta.rights as { read: boolean }).read) throw notFound('object');
+      return json(meta);
+    },
   },
   {
     method: 'GET',
     path: '/records/{object}',
     access: 'staff',
     summary: 'A page of records',
+    doc: { query: LISTED, answer: 'records' },
     handle: async (call) => {
       const object = objectOf(call);
       const { query } = call.runtime;
       const options = listOptions(call.url);
       const totals = list(call.url.searchParams.get('totals'));
       const group = call.url.searchParams.get('group');
+      // A record is named by its title whatever fields were asked for.
+      const fields = options.fields && [...new Set([...options.fields, ...object.title])];
       const [page, summed, groups] = await Promise.all([
-        query.list(call.principal, object, options),
+        query.list(call.principal, object, { ...options, ...(fields ? { fields } : {}) }),
         totals ? query.totals(call.principal, object, options, totals) : undefined,
         group ? query.groups(call.principal, object, options, group, call.url.searchParams.get('sum') ?? undefined) : undefined,
       ]);
+      const shown = await presented(call, object, page.data);
+      const data = options.fields ? shown.data.map((rec) => ({ ...rec, fields: picked(rec.fields, options.fields!) })) : shown.data;
       return json({
         ...page,
-        ...(await presented(call, object, page.data)),
+        ...shown,
+        data,
         ...(summed ? { totals: summed } : {}),
         ...(groups ? { groups } : {}),
       });
@@ -242,6 +298,12 @@ export const routes: readonly Route[] = [
     path: '/records/{object}',
     access: 'staff',
     summary: 'Create a record; Idempotency-Key is honoured',
+    doc: {
+      headers: { 'Idempotency-Key': 'repeats of the request with the same key answer the same record' },
+      body: 'fields',
+      answer: 'record',
+      status: 201,
+    },
     handle: async (call) => {
       const object = objectOf(call);
       const input = fieldsBody(await call.body());
@@ -270,6 +332,7 @@ export const routes: readonly Route[] = [
     path: '/records/{object}/batch',
     access: 'staff',
     summary: `Create, change and delete up to ${BULK} records, all or nothing`,
+    doc: { body: 'batch', answer: 'batch' },
     handle: async (call) => {
       const object = objectOf(call);
       const body = await call.body(BATCH_LIMIT);
@@ -294,6 +357,7 @@ export const routes: readonly Route[] = [
     path: '/records/{object}/{id}',
     access: 'staff',
     summary: 'One record, as it stands or (asOf) as it stood',
+    doc: { query: { asOf: 'a time: the state of the record then', ...REFS }, answer: 'record' },
     handle: async (call) => {
       const object = objectOf(call);
       const asOf = call.url.searchParams.get('asOf');
@@ -306,6 +370,7 @@ export const routes: readonly Route[] = [
     path: '/records/{object}/{id}',
     access: 'staff',
     summary: 'Change the given fields; If-Match is honoured',
+    doc: { headers: IF_MATCH, body: 'fields', answer: 'record' },
     handle: async (call) => {
       const object = objectOf(call);
       const input = fieldsBody(await call.body());
@@ -318,6 +383,7 @@ export const routes: readonly Route[] = [
     path: '/records/{object}/{id}',
     access: 'staff',
     summary: 'Put a record into the bin; If-Match is honoured',
+    doc: { headers: IF_MATCH, status: 204 },
     handle: async (call) => {
       await call.runtime.records.remove(actor(call), objectOf(call), call.params.id!, ifMatch(call.request));
       return empty();
@@ -328,6 +394,7 @@ export const routes: readonly Route[] = [
     path: '/records/{object}/{id}/restore',
     access: 'staff',
     summary: 'Take a record out of the bin',
+    doc: { answer: 'record' },
     handle: async (call) => {
       const object = objectOf(call);
       return presentedOne(call, object, await call.runtime.records.restore(actor(call), object, call.params.id!));
@@ -338,6 +405,7 @@ export const routes: readonly Route[] = [
     path: '/records/{object}/{id}/actions/{name}',
     access: 'staff',
     summary: 'Run an action of a plugin with its input',
+    doc: { body: {}, answer: 'record' },
     handle: async (call) => {
       const object = objectOf(call);
       const rec = await call.runtime.records.act(actor(call), object, call.params.id!, call.params.name!, await call.body());
@@ -349,6 +417,7 @@ export const routes: readonly Route[] = [
     path: '/records/{object}/{id}/history',
     access: 'staff',
     summary: 'The changes of a record, newest first',
+    doc: { query: { ...PAGED, ...REFS }, answer: 'page' },
     handle: async (call) => {
       const object = objectOf(call);
       const page = await call.runtime.history(
@@ -367,6 +436,7 @@ export const routes: readonly Route[] = [
     path: '/records/{object}/{id}/revert',
     access: 'staff',
     summary: 'Put fields back to what they were at a time',
+    doc: { body: { at: 'time', fields: 'strings' }, answer: 'record' },
     handle: async (call) => {
       const object = objectOf(call);
       const body = await call.body();
@@ -386,6 +456,7 @@ export const routes: readonly Route[] = [
     path: '/records/{object}/{id}/timeline',
     access: 'staff',
     summary: 'Changes, activities and tasks of a record, newest first',
+    doc: { query: PAGED, answer: 'page' },
     handle: async (call) => {
       const object = objectOf(call);
       const rec = await call.runtime.records.get(call.principal, object, call.params.id!);
@@ -399,6 +470,7 @@ export const routes: readonly Route[] = [
     path: '/bin',
     access: 'staff',
     summary: 'Deleted records of an object, the last deleted first',
+    doc: { query: { object: 'the object', ...PAGED, ...REFS }, answer: 'page' },
     handle: async (call) => {
       const object = call.runtime.records.object(call.url.searchParams.get('object') ?? '');
       const page = await call.runtime.query.list(call.principal, object, { ...listOptions(call.url), deleted: true });
@@ -410,6 +482,7 @@ export const routes: readonly Route[] = [
     path: '/search',
     access: 'staff',
     summary: 'Records of all objects by their search text',
+    doc: { query: { q: 'words', limit: 'how many, at most 50' } },
     handle: async (call) =>
       json({ data: await searchAll(call.runtime, call.principal, call.url.searchParams.get('q') ?? '', limitOf(call.url, 20, 50)) }),
   },
@@ -418,6 +491,7 @@ export const routes: readonly Route[] = [
     path: '/collab/ticket',
     access: 'staff',
     summary: 'Tickets for the live documents of a record',
+    doc: { body: { object: 'string', id: 'string' } },
     handle: async (call) => {
       const body = await call.body();
       const object = call.runtime.records.object(typeof body.object === 'string' ? body.object : '');
@@ -437,6 +511,7 @@ export const routes: readonly Route[] = [
     path: '/users/{id}',
     access: 'admin',
     summary: 'Change somebody’s role or access',
+    doc: { body: { role: 'string', active: 'boolean' } },
     handle: async (call) => {
       if (!isUuid(call.params.id)) throw notFound('user');
       await call.runtime.sessions.changeUser(call.principal, call.params.id, await call.body());
@@ -448,6 +523,7 @@ export const routes: readonly Route[] = [
     path: '/users/invitations',
     access: 'admin',
     summary: 'Invite somebody to the staff; answers the link',
+    doc: { body: { email: 'string', name: 'string', role: 'string' }, status: 201 },
     handle: async (call) => {
       const { email, name, role } = await call.body();
       const secret = await call.runtime.sessions.invite(call.principal, { email, name, role });
@@ -466,6 +542,7 @@ export const routes: readonly Route[] = [
     path: '/invitations/{token}',
     access: 'public',
     summary: 'Accept an invitation; sets the session cookie',
+    doc: { body: { name: 'string', password: 'string' }, status: 201 },
     handle: async (call) => {
       const { name, password } = await call.body();
       return json({}, 201, { 'set-cookie': await call.runtime.sessions.accept(call.params.token!, { name, password }) });
@@ -483,6 +560,7 @@ export const routes: readonly Route[] = [
     path: '/profile',
     access: 'person',
     summary: 'Change name, language, time zone or theme',
+    doc: { body: { name: 'string', language: 'string', timeZone: 'string', theme: 'string' } },
     handle: async (call) => {
       await call.runtime.sessions.changeProfile(call.principal.id, await call.body());
       return json(await call.runtime.sessions.user(call.principal.id));
@@ -493,6 +571,7 @@ export const routes: readonly Route[] = [
     path: '/profile/password',
     access: 'person',
     summary: 'Change my password; other sessions end',
+    doc: { body: { current: 'string', next: 'string' }, status: 204 },
     handle: async (call) => {
       const { current, next } = await call.body();
       return empty({ 'set-cookie': await call.runtime.sessions.changePassword(call.principal.id, current, next) });
@@ -503,6 +582,7 @@ export const routes: readonly Route[] = [
     path: '/views',
     access: 'staff',
     summary: 'Saved views of an object: mine and those shared with me',
+    doc: { query: { object: 'the object' } },
     handle: async (call) =>
       json({ data: await call.runtime.views.list(call.principal, call.runtime.records.object(call.url.searchParams.get('object') ?? '')) }),
   },
@@ -511,6 +591,7 @@ export const routes: readonly Route[] = [
     path: '/views',
     access: 'staff',
     summary: 'Save a view',
+    doc: { body: VIEW, status: 201 },
     handle: async (call) => json(await call.runtime.views.create(call.principal, await call.body()), 201),
   },
   {
@@ -518,6 +599,7 @@ export const routes: readonly Route[] = [
     path: '/views/{id}',
     access: 'staff',
     summary: 'Change a saved view of mine',
+    doc: { body: VIEW },
     handle: async (call) => json(await call.runtime.views.change(call.principal, call.params.id!, await call.body())),
   },
   {
@@ -525,6 +607,7 @@ export const routes: readonly Route[] = [
     path: '/views/{id}',
     access: 'staff',
     summary: 'Delete a saved view of mine',
+    doc: { status: 204 },
     handle: async (call) => {
       await call.runtime.views.remove(call.principal, call.params.id!);
       return empty();
@@ -542,6 +625,7 @@ export const routes: readonly Route[] = [
     path: '/setup',
     access: 'public',
     summary: 'First run: the organisation and its first administrator; signs in',
+    doc: { body: { organisation: 'string', language: 'string', name: 'string', email: 'string', password: 'string' }, status: 201 },
     handle: async (call) => json({}, 201, { 'set-cookie': await call.runtime.setup.begin(await call.body()) }),
   },
   {
@@ -556,6 +640,7 @@ export const routes: readonly Route[] = [
     path: '/organisation',
     access: 'admin',
     summary: 'Change the organisation',
+    doc: { body: { name: 'string', language: 'string', currency: 'string' } },
     handle: async (call) => json(await call.runtime.setup.changeOrganisation(await call.body())),
   },
   {

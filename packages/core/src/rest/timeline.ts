@@ -3,9 +3,9 @@ import type { FieldValue, ModelField, ModelObject, Principal, Rec } from '@kith/
 import { sql } from 'kysely';
 import { ruleSql } from '../access/filter.ts';
 import { quote } from '../database.ts';
-import { malformed } from '../errors.ts';
 import { anyRefText, fieldsOf, tableName, type SystemRow } from '../records/columns.ts';
 import type { Changes } from '../records/commit.ts';
+import { exactTime, momentOf } from '../records/history.ts';
 import { referencesOf, titleOf, type References } from '../query/present.ts';
 import type { Runtime } from '../runtime.ts';
 
@@ -24,9 +24,7 @@ export async function timeline(
   limit: number,
   cursor: string | null,
 ): Promise<{ data: Item[]; nextCursor: string | null; refs: References }> {
-  if (cursor !== null && Number.isNaN(new Date(cursor).getTime()))
-    throw malformed('The cursor does not fit this list; begin again without it.');
-  const before = cursor ?? '9999-12-31T00:00:00Z';
+  const before: Moment = cursor === null ? ['9999-12-31T00:00:00Z', rec.id] : momentOf(cursor);
   const sources = [...runtime.model.objects.values()].flatMap((from) => {
     const about = [...from.fields.values()].find((field) => field.type === 'anyRef');
     return about ? [{ from, about }] : [];
@@ -36,8 +34,11 @@ export async function timeline(
     ...sources.map(({ from, about }) => relatedOf(runtime, principal, from, about, object, rec, before, limit + 1)),
   ]);
   const found = related.flat();
-  const created: (Item & { key: string })[] =
-    rec.createdAt < before ? [{ kind: 'created', at: rec.createdAt, by: rec.createdBy, key: rec.createdAt }] : [];
+  const { rows: born } = await runtime.pool.query<{ exact: string }>(
+    `select ${exactTime('created_at')} as exact from ${tableName(object)} where id = $1 and (created_at, id) < ($2::timestamptz, $3::uuid)`,
+    [rec.id, ...before],
+  );
+  const created = born.map(({ exact }) => ({ kind: 'created' as const, at: rec.createdAt, by: rec.createdBy, key: keyOf(exact, rec.id) }));
   const refs = await referencesOf(
     runtime.pool,
     runtime.model,
@@ -45,11 +46,10 @@ export async function timeline(
     changes.map((one) => one.by),
   );
   const items = [
-    ...changes.map((one) => ({ ...one, key: one.at })),
+    ...changes,
     ...found.map((one) => ({
       ...one,
       record: { ...one.record, title: titleOf(runtime.model.objects.get(one.record.object)!, one.record.fields, refs) },
-      key: one.at,
     })),
     ...created,
   ].sort((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0));
@@ -57,7 +57,13 @@ export async function timeline(
   return { data: shown.map(({ key: _key, ...item }) => item as Item), nextCursor: items.length > limit ? shown.at(-1)!.key : null, refs };
 }
 
+/** A place in the timeline: a time to the microsecond, and what decides between things of one moment. */
+type Moment = readonly [at: string, id: string];
+const keyOf = (exact: string, id: string): string => `${exact}_${id}`;
+
 interface ChangeItem {
+  /** Its {@link Moment}, as text that sorts. */
+  key: string;
   kind: 'change' | 'deleted' | 'restored';
   at: string;
   by: string;
@@ -67,20 +73,24 @@ interface ChangeItem {
 
 const KINDS: Record<string, ChangeItem['kind']> = { change: 'change', delete: 'deleted', restore: 'restored' };
 
-async function changesOf(runtime: Runtime, rec: Rec, before: string, limit: number): Promise<ChangeItem[]> {
+async function changesOf(runtime: Runtime, rec: Rec, before: Moment, limit: number): Promise<ChangeItem[]> {
   const { rows } = await runtime.pool.query<{
+    id: string;
     at: string;
+    exact: string;
     author: string;
     kind: string;
     cause_kind: string;
     cause: string | null;
     changes: Changes;
   }>(
-    `select at, author, kind, cause_kind, cause, changes from kith.ledger where record = $1 and at < $2 order by at desc, id desc limit $3`,
-    [rec.id, before, limit],
+    `select id, at, ${exactTime('at')} as exact, author, kind, cause_kind, cause, changes from kith.ledger
+      where record = $1 and (at, id) < ($2::timestamptz, $3::uuid) order by at desc, id desc limit $4`,
+    [rec.id, ...before, limit],
   );
   return rows.map((row) => ({
     kind: KINDS[row.kind] ?? 'change',
+    key: keyOf(row.exact, row.id),
     at: row.at,
     by: row.author,
     cause: { kind: row.cause_kind, id: row.cause },
@@ -95,19 +105,22 @@ async function relatedOf(
   about: ModelField,
   object: ModelObject,
   rec: Rec,
-  before: string,
+  before: Moment,
   limit: number,
-): Promise<{ kind: string; at: string; by: string; record: Rec }[]> {
+): Promise<{ kind: string; key: string; at: string; by: string; record: Rec }[]> {
   // When it happened, where the object says so; else when it was written down.
   const when = [...from.fields.values()].find((field) => field.spec.type === 'dateTime' && field.spec.default === 'now');
   const at = when ? `coalesce(o.${quote(when.name)}, o.created_at)` : 'o.created_at';
   const rule = ruleSql({ model: runtime.model, principal }, from, 'o', from.access.read);
-  const { rows } = await sql<SystemRow & Record<string, unknown> & { timeline_at: string }>`
-    select o.*, ${sql.raw(at)} as timeline_at from ${sql.raw(tableName(from))} o
+  const { rows } = await sql<SystemRow & Record<string, unknown> & { timeline_at: string; timeline_exact: string }>`
+    select o.*, ${sql.raw(at)} as timeline_at, ${sql.raw(exactTime(at))} as timeline_exact from ${sql.raw(tableName(from))} o
     where ${sql.ref(`o.${about.name}`)} = ${anyRefText({ object: object.name, id: rec.id })} and o.deleted_at is null and ${rule}
-      and ${sql.raw(at)} < ${before} order by ${sql.raw(at)} desc, o.id desc limit ${limit}`.execute(runtime.db);
+      and (${sql.raw(at)}, o.id) < (${before[0]}::timestamptz, ${before[1]}::uuid) order by ${sql.raw(at)} desc, o.id desc limit ${limit}`.execute(
+    runtime.db,
+  );
   return rows.map((row) => ({
     kind: from.key,
+    key: keyOf(row.timeline_exact, row.id),
     at: row.timeline_at,
     by: row.created_by,
     record: {

@@ -7,6 +7,7 @@ import { hash as argon2, verify } from '@node-rs/argon2';
 import { Lucia, TimeSpan, type Adapter, type DatabaseSession, type DatabaseUser } from 'lucia';
 import { ROLES, type Principal, type Role } from '@kith/sdk';
 import type pg from 'pg';
+import { transaction, type Queryable } from '../database.ts';
 import { conflict, forbidden, invalid, KithError, notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
 
@@ -130,6 +131,8 @@ export class Sessions {
   readonly #o: SessionsOptions;
   readonly #lucia: Lucia;
   readonly #failures = new Map<string, { count: number; since: number }>();
+  /** The last attempt to sign in of each who is at it, settled whatever came of it. */
+  readonly #attempts = new Map<string, Promise<void>>();
   readonly #believed = new Map<string, { until: number; answer: Authenticated | null }>();
   readonly cookieName = COOKIE;
   /** Verified against when there is no such user, so that the time tells nothing. */
@@ -157,10 +160,26 @@ export class Sessions {
       throw invalid([{ field: typeof email === 'string' ? 'password' : 'email', code: 'required', message: 'must be a string' }]);
     }
     const who = `${ip} ${email.trim().toLowerCase()}`;
+    // One attempt at a time for each: a hundred at once would all be let through before the first has failed.
+    const turn = (this.#attempts.get(who) ?? Promise.resolve()).then(() => this.#attempt(who, email.trim(), password));
+    const settled = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#attempts.set(who, settled);
+    void settled.then(() => {
+      if (this.#attempts.get(who) === settled) this.#attempts.delete(who);
+    });
+    const row = await turn;
+    return { user: userOf(row), cookie: await this.open(row.id) };
+  }
+
+  async #attempt(who: string, email: string, password: string): Promise<UserRow> {
     this.#refuseAfterFailures(who);
+    // Postgres knows no NUL; nobody has one in an address.
     const { rows } = await this.#o.pool.query<UserRow & { password_hash: string | null }>(
       'select * from kith."user" where lower(email) = lower($1) and active',
-      [email.trim()],
+      [email.replaceAll('\u0000', ' ')],
     );
     const row = rows[0];
     this.#decoy ??= argon2(token());
@@ -172,7 +191,7 @@ export class Sessions {
       throw new KithError(401, 'wrong_credentials', 'E-mail and password do not match; check both.');
     }
     this.#failures.delete(who);
-    return { user: userOf(row), cookie: await this.open(row.id) };
+    return row;
   }
 
   /** A new session's cookie. */
@@ -262,7 +281,10 @@ export class Sessions {
   }
 
   /** Makes a person of the staff. Without a password they can only come in by an invitation. */
-  async createUser(input: { email: string; name?: string; role: string; password?: string; color?: number; id?: string }): Promise<string> {
+  async createUser(
+    input: { email: string; name?: string; role: string; password?: string; color?: number; id?: string; language?: string },
+    on: Queryable = this.#o.pool,
+  ): Promise<string> {
     const problems = [];
     const email = input.email.trim();
     if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > 254)
@@ -273,18 +295,19 @@ export class Sessions {
     if (problems.length > 0) throw invalid(problems);
     const id = input.id ?? newId();
     try {
-      await this.#o.pool.query(
-        `insert into kith."user" (id, email, name, role, password_hash, color)
-         values ($1, $2, $3, $4, $5, coalesce($6::smallint, (select (count(*) % ${COLORS})::smallint from kith."user")))`,
-        [
+      await on.query({
+        text: `insert into kith."user" (id, email, name, role, password_hash, language, color)
+         values ($1, $2, $3, $4, $5, $6, coalesce($7::smallint, (select (count(*) % ${COLORS})::smallint from kith."user")))`,
+        values: [
           id,
           email,
           input.name?.trim() || email.split('@')[0],
           input.role,
           input.password === undefined ? null : await argon2(input.password),
+          input.language ?? null,
           input.color ?? null,
         ],
-      );
+      });
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === '23505') throw conflict(`There is a user ${email} already.`);
       throw error;
@@ -344,11 +367,14 @@ export class Sessions {
     const name = typeof input.name === 'string' ? input.name.trim() : '';
     if (name === '') problems.push({ field: 'name', code: 'required', message: 'must not be empty' });
     if (problems.length > 0) throw invalid(problems);
-    const { rowCount } = await this.#o.pool.query('update kith.invitation set used_at = now() where token_hash = $1 and used_at is null', [
-      sha256(secret),
-    ]);
-    if (rowCount === 0) throw new KithError(404, 'invitation_gone', 'This invitation was used or has expired; ask for a new one.');
-    const id = await this.createUser({ email: invitation.email, name, role: invitation.role, password: input.password as string });
+    // The invitation is used up if and only if the person came of it.
+    const id = await transaction(this.#o.pool, async (client) => {
+      const { rowCount } = await client.query('update kith.invitation set used_at = now() where token_hash = $1 and used_at is null', [
+        sha256(secret),
+      ]);
+      if (rowCount === 0) throw new KithError(404, 'invitation_gone', 'This invitation was used or has expired; ask for a new one.');
+      return this.createUser({ email: invitation.email, name, role: invitation.role, password: input.password as string }, client);
+    });
     return this.open(id);
   }
 
