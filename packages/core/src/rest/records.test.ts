@@ -493,6 +493,8 @@ describe('time', () => {
     const rec = await make({ name: 'then', amount: 1, memo: 'first', tags: ['red'] });
     const path = `/records/lab.sample/${rec.id}`;
     const first = await send('PATCH', path, { body: { amount: 2, tags: ['red', 'blue'] } });
+    // Times are told to the millisecond.
+    await new Promise((resolve) => setTimeout(resolve, 5));
     await send('PATCH', path, { body: { name: 'now', memo: 'second', stage: 'over' } });
     const asOf = (time: string): Promise<Answer> => send('GET', `${path}?${query({ asOf: time })}`);
     expect((await asOf(rec.createdAt)).body.fields).toMatchObject({ name: 'then', amount: 1, memo: 'first', tags: ['red'], stage: null });
