@@ -154,11 +154,18 @@ function statement(
   return made;
 }
 
+/**
+ * The time of a change: to the millisecond, as it is told, and after the record's last, so that "as of" a record's
+ * `updatedAt` is the record as that change left it.
+ */
+export const momentAfter = (last: string): string =>
+  `greatest(date_trunc('milliseconds', clock_timestamp()), ${last} + interval '1 millisecond')`;
+
 function write(objects: readonly ModelObject[], columns: readonly (readonly string[])[], wait: boolean): string {
   const locks = objects.map(
     (object, i) => `
 r${i} as materialized (
-  select o.id, o.version, o.docs from ${tableName(object)} o
+  select o.id, o.version, o.docs, o.updated_at from ${tableName(object)} o
   where o.id in (select id from rin where obj = ${i}) and o.deleted_at is null
   order by o.id for no key update${wait ? '' : ' skip locked'}),`,
   );
@@ -170,7 +177,7 @@ r${i} as materialized (
     });
     return `
 up${i} as (
-  update ${tableName(object)} o set ${[...sets, 'version = o.version + 1', 'updated_at = clock_timestamp()', 'updated_by = p.author'].join(', ')}
+  update ${tableName(object)} o set ${[...sets, 'version = o.version + 1', 'updated_at = p.at', 'updated_by = p.author'].join(', ')}
   from ok p where p.obj = ${i} and p.patch is not null and o.id = p.id
   returning o.id, o.version, o.updated_at),`;
   });
@@ -187,7 +194,7 @@ h as materialized (
   where (d.record, d.facet) in (select record, facet from din) and d.record in (select id from r)
   order by d.record, d.facet for no key update),
 ok as materialized (
-  select i.*, r.version from rin i join r using (id)
+  select i.*, r.version, ${momentAfter('r.updated_at')} as at from rin i join r using (id)
   where (i.expected is null or i.expected = r.version)
     and (not i.undocumented or r.docs = 0)
     and not exists (
@@ -205,7 +212,7 @@ lg as (
 up as (${objects.map((_, i) => `select * from up${i}`).join(' union all ')}),
 le as (
   insert into kith.ledger (id, at, object, record, author, kind, cause_kind, cause, changes)
-  select l.id, coalesce(l.at, clock_timestamp()), ($23::text[])[ok.obj + 1], l.record, l.author, 'change', l.cause_kind, l.cause, l.changes
+  select l.id, coalesce(l.at, ok.at), ($23::text[])[ok.obj + 1], l.record, l.author, 'change', l.cause_kind, l.cause, l.changes
   from unnest($13::uuid[], $14::uuid[], $15::timestamptz[], $16::uuid[], $17::text[], $18::uuid[], $19::jsonb[])
     as l (record, id, at, author, cause_kind, cause, changes)
   join ok on ok.id = l.record

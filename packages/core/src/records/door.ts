@@ -31,7 +31,7 @@ import { SYSTEM } from '../principal.ts';
 import { foreignKeyName, sequenceName } from '../schema/migrate.ts';
 import type { Query } from '../query/query.ts';
 import { columnType, fieldsOf, tableName, toLiteral, type SystemRow } from './columns.ts';
-import { commit, type Cause, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './commit.ts';
+import { commit, momentAfter, type Cause, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './commit.ts';
 import { readStored, type FieldNumbers, type Stored } from './documents.ts';
 import { STAFF } from './facets.ts';
 import { applyGuard, checkInput, defaultsOf, guardsOf, missing, type Guards } from './prepare.ts';
@@ -636,11 +636,11 @@ export class Records {
     await client.query({
       text: `with up as (
           update ${tableName(object)} set deleted_at = ${kind === 'delete' ? 'clock_timestamp()' : 'null'}, deleted_by = $2, version = version + 1,
-            updated_at = clock_timestamp(), updated_by = $3
-          where id = $1 returning id, version),
+            updated_at = ${momentAfter('updated_at')}, updated_by = $3
+          where id = $1 returning id, version, updated_at),
         le as (
-          insert into kith.ledger (id, object, record, author, kind, cause_kind, cause, changes)
-          select $4, $5, id, $3, $6, $7, $8, '{}' from up)
+          insert into kith.ledger (id, at, object, record, author, kind, cause_kind, cause, changes)
+          select $4, updated_at, $5, id, $3, $6, $7, $8, '{}' from up)
         insert into kith.outbox (object, record, kind, author, version, changes)
         select $5, id, $9, $3, version, $10 from up`,
       values: [
