@@ -110,7 +110,12 @@ export const object = <const F extends Fields, const A extends Record<string, Ac
 ): ObjectDeclaration<F, A> => declaration;
 
 /** Declares an action of an object. */
-export const action = <const I extends Fields = Record<never, never>>(declaration: Action<I>): Action<I> => declaration;
+export function action<const I extends Fields>(declaration: Action<I> & { input: I }): Action<I>;
+/** Declares an action that takes no input. Said apart, since TypeScript would otherwise take any input for possible. */
+export function action(declaration: Omit<Action, 'input'>): Action<Record<never, never>>;
+export function action(declaration: Action): Action {
+  return declaration;
+}
 
 /** The full names (`plugin.object`) that a plugin's declarations may refer to. */
 export type ObjectNames<Id extends string, O, N extends readonly Need[]> =

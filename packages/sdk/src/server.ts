@@ -1,7 +1,7 @@
 /** The server half of a plugin: guards, action handlers, migrations and demo data, named after its declaration. */
 import type { FieldValue, ValueOf } from './field.ts';
 import type { Filter } from './filter.ts';
-import type { Action, AnyPlugin, Fields, FieldsOf, ObjectsOf, RecordFields } from './plugin.ts';
+import type { AnyPlugin, Fields, FieldsOf, ObjectsOf, RecordFields } from './plugin.ts';
 import type { Role } from './rule.ts';
 
 /** Who acts: a person of the staff, an API key, a plugin, or the system itself. */
@@ -83,7 +83,7 @@ export interface Context<P> {
   log: (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => void;
 }
 
-type InputOf<A> = A extends Action<infer I> ? { [K in keyof I]: ValueOf<I[K]> | null } : never;
+type InputOf<A> = A extends { input?: infer I } ? { [K in keyof NonNullable<I>]: ValueOf<NonNullable<I>[K]> | null } : never;
 
 /** What a handler of an action is given besides `ctx`. The record is locked until the transaction ends. */
 export interface ActionCall<F, I> {
