@@ -103,7 +103,7 @@ async function measure(
 ): Promise<Figures> {
   const child = fork(new URL('./peers.ts', import.meta.url), [name], {
     env: { ...process.env, ...environment },
-    execArgv: [],
+    execArgv: process.env.KITH_PROFILE ? ['--cpu-prof', '--cpu-prof-dir', process.env.KITH_PROFILE] : [],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const { port } = await answer<{ port: number }>(child);
@@ -165,7 +165,8 @@ async function measure(
   const after = await usage(child);
   const spent = postmaster === null ? null : (await postgresMicros(postmaster)) - database;
   for (const peer of peers) peer.leave();
-  child.kill('SIGKILL');
+  if (process.env.KITH_PROFILE) child.disconnect();
+  else child.kill('SIGKILL');
   return {
     name,
     updates,

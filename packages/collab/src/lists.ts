@@ -78,26 +78,32 @@ export class ListSockets {
     try {
       const message = JSON.parse(text) as Record<string, unknown>;
       const id = typeof message.id === 'string' ? message.id.slice(0, 100) : '';
-      if (message.op === 'watch') this.#watch(socket, id, message);
+      if (message.op === 'watch') void this.#watch(socket, id, message).catch((error: unknown) => this.#refuse(socket, error));
       else if (message.op === 'unwatch') {
         socket.watches.get(id)?.stop();
         socket.watches.delete(id);
       } else if (message.op === 'here') this.#here(socket, message);
       else throw new Error('unknown op');
     } catch (error) {
-      socket.ws.close(CLOSE.malformed, error instanceof KithError ? error.message.slice(0, 100) : 'this message cannot be read');
+      this.#refuse(socket, error);
     }
   }
 
-  #watch(socket: Socket, id: string, message: Record<string, unknown>): void {
+  #refuse(socket: Socket, error: unknown): void {
+    socket.ws.close(CLOSE.malformed, error instanceof KithError ? error.message.slice(0, 100) : 'this message cannot be read');
+  }
+
+  async #watch(socket: Socket, id: string, message: Record<string, unknown>): Promise<void> {
     socket.watches.get(id)?.stop();
     if (socket.watches.size >= WATCHES) throw new KithError(429, 'too_many', 'too many lists at once');
     const object: ModelObject = this.#runtime.records.object(String(message.object));
     const filter = message.filter === undefined || message.filter === null ? undefined : parseFilter(message.filter);
     const search = typeof message.search === 'string' ? message.search : undefined;
-    const stop = this.#runtime.live.watch(socket.principal, object, filter, search, (change) =>
+    const stop = await this.#runtime.live.watch(socket.principal, object, filter, search, (change) =>
       this.#send(socket, { op: 'changed', id, ...change, by: change.by[0] ?? null, authors: change.by }),
     );
+    if (!this.#sockets.has(socket)) return stop();
+    socket.watches.get(id)?.stop();
     socket.watches.set(id, { stop, object: object.name });
     this.#send(socket, { op: 'watching', id });
     this.#send(socket, { op: 'here', object: object.name, people: this.#people(object.name) });

@@ -105,6 +105,9 @@ class Server implements Collab {
       bus.hear('resync', () => {
         for (const document of this.#open.values()) this.#sync(document);
       }),
+      bus.hear('peer', () =>
+        bus.moved([...this.#open.values()].map((document) => [document.object.name, document.id, document.facet.num, document.seq])),
+      ),
       bus.hear('access', (principal) => void this.#recheck((joined) => joined.connection.principal.id === principal)),
       bus.hear('here', (said) => this.#heard(said)),
     );

@@ -140,7 +140,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     }
     const db = openKysely(pool);
     const numbers = await readNumbers(pool);
-    const bus = new Bus(databaseUrl, pool, log);
+    const bus = new Bus(databaseUrl, pool, log, roles.includes('web'));
     const query = new Query(db, model);
     const views = new Views(pool, model);
     let port = env.port;
@@ -181,7 +181,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       closers.push(() => relay.close());
     }
     if (roles.includes('web')) {
-      const tail = new EventTail(pool, bus, log, (events) => live.handle(events));
+      const tail = new EventTail(pool, bus, log, live);
+      live.begin = () => tail.skip();
       await tail.start();
       closers.push(() => tail.close());
     }

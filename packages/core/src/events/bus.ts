@@ -26,6 +26,8 @@ interface BusEvents {
   here: [unknown];
   /** The connection was lost and is back: whatever was told meanwhile was not heard. */
   resync: [];
+  /** Another web process has come, and has not heard what was told before. */
+  peer: [];
 }
 
 const CHANNEL = 'kith_bus';
@@ -33,8 +35,16 @@ const CHANNEL = 'kith_bus';
 const MOST = 7_000;
 const COALESCE_MS = 8;
 const RECONNECT_MS = 500;
+/** Processes say that they are there; one that has not for this long is not told anything any more. */
+const ANNOUNCE_MS = 10_000;
+const FORGET_MS = 35_000;
 
-type Message = ['m', Moved] | ['c', { object: string; record: string }] | ['w'] | ['e'] | ['a', string] | ['h', unknown];
+interface Peer {
+  node: string;
+  web: boolean;
+}
+
+type Message = ['p', Peer] | ['m', Moved] | ['c', { object: string; record: string }] | ['w'] | ['e'] | ['a', string] | ['h', unknown];
 
 /** One process's ear and mouth. */
 export class Bus extends EventEmitter<BusEvents> {
@@ -48,9 +58,14 @@ export class Bus extends EventEmitter<BusEvents> {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #sending: Promise<void> = Promise.resolve();
+  #announcing: NodeJS.Timeout | undefined;
+  readonly #web: boolean;
+  readonly #peers = new Map<string, { web: boolean; heard: number }>();
 
-  constructor(url: string, pool: pg.Pool, log: Log) {
+  /** @param web Whether this process has live documents and lists. */
+  constructor(url: string, pool: pg.Pool, log: Log, web: boolean) {
     super();
+    this.#web = web;
     this.#url = url;
     this.#pool = pool;
     this.#log = log;
@@ -65,6 +80,28 @@ export class Bus extends EventEmitter<BusEvents> {
   /** Begins to listen. */
   async start(): Promise<void> {
     await this.#connect();
+    this.#announce();
+    this.#announcing = setInterval(() => this.#announce(), ANNOUNCE_MS);
+  }
+
+  #announce(): void {
+    const oldest = Date.now() - FORGET_MS;
+    for (const [node, peer] of this.#peers) if (peer.heard < oldest) this.#peers.delete(node);
+    this.#say(['p', { node: this.node, web: this.#web }]);
+  }
+
+  #meet({ node, web }: Peer): void {
+    const known = this.#peers.has(node);
+    this.#peers.set(node, { web, heard: Date.now() });
+    if (known) return;
+    this.#announce();
+    if (web) this.emit('peer');
+  }
+
+  /** Whether another web process is there. */
+  get #webPeers(): boolean {
+    for (const peer of this.#peers.values()) if (peer.web) return true;
+    return false;
   }
 
   async #connect(): Promise<void> {
@@ -101,7 +138,8 @@ export class Bus extends EventEmitter<BusEvents> {
     const moved: Moved[] = [];
     const closed: { object: string; record: string }[] = [];
     for (const message of messages) {
-      if (message[0] === 'm') moved.push(message[1]);
+      if (message[0] === 'p') this.#meet(message[1]);
+      else if (message[0] === 'm') moved.push(message[1]);
       else if (message[0] === 'c') closed.push(message[1]);
       else if (message[0] === 'w') this.emit('wake');
       else if (message[0] === 'e') this.emit('events');
@@ -112,23 +150,26 @@ export class Bus extends EventEmitter<BusEvents> {
     if (closed.length > 0) this.emit('closed', closed);
   }
 
+  // A process that is alone tells nobody: every notification is a round trip.
+
   moved(moved: readonly Moved[]): void {
+    if (!this.#webPeers) return;
     for (const one of moved) this.#say(['m', one]);
   }
   recordClosed(object: string, record: string): void {
-    this.#say(['c', { object, record }]);
+    if (this.#webPeers) this.#say(['c', { object, record }]);
   }
   wake(): void {
-    if (!this.#queue.some(([kind]) => kind === 'w')) this.#say(['w']);
+    if (this.#peers.size > 0 && !this.#queue.some(([kind]) => kind === 'w')) this.#say(['w']);
   }
   eventsGrew(): void {
-    if (!this.#queue.some(([kind]) => kind === 'e')) this.#say(['e']);
+    if (this.#webPeers && !this.#queue.some(([kind]) => kind === 'e')) this.#say(['e']);
   }
   accessChanged(principal: string): void {
     this.#say(['a', principal]);
   }
   here(state: unknown): void {
-    this.#say(['h', state]);
+    if (this.#webPeers) this.#say(['h', state]);
   }
 
   #say(message: Message): void {
@@ -172,6 +213,7 @@ export class Bus extends EventEmitter<BusEvents> {
 
   async close(): Promise<void> {
     clearTimeout(this.#timer);
+    clearInterval(this.#announcing);
     await this.#sending.then(() => this.#send());
     this.#closed = true;
     await this.#client?.end().catch(() => undefined);

@@ -25,6 +25,8 @@ const LEADER_LOCK = 7_002;
 const BATCH = 1_000;
 const STAND_BY_MS = 1_000;
 const LOOK_MS = 1_000;
+/** Rows are moved at most this often: what is committed meanwhile shares a round trip. */
+const MOVE_MS = 20;
 /** What the leader throws away now and then: what nobody may ask for any more. */
 const HOUSEKEEPING = [
   `delete from kith.event_log where at < now() - interval '7 days'`,
@@ -47,6 +49,7 @@ export class OutboxRelay {
   #moving: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #pruned = 0;
+  #moved = 0;
   readonly #onWake = (): void => this.wake();
 
   constructor(url: string, bus: Bus, log: Log) {
@@ -62,12 +65,19 @@ export class OutboxRelay {
 
   /** Says that there may be rows. Cheap; many calls become one round. */
   wake(): void {
-    if (!this.#leading) return;
+    if (!this.#leading || this.#closed) return;
     this.#wanted = true;
-    this.#moving ??= this.#move().finally(() => {
+    this.#moving ??= this.#moveSoon().finally(() => {
       this.#moving = undefined;
-      if (this.#wanted && !this.#closed) this.wake();
+      if (this.#wanted) this.wake();
     });
+  }
+
+  async #moveSoon(): Promise<void> {
+    const wait = this.#moved + MOVE_MS - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    this.#moved = performance.now();
+    await this.#move();
   }
 
   /** Whether this process leads now. */
@@ -158,34 +168,47 @@ export class OutboxRelay {
 
 const TAIL_LOOK_MS = 5_000;
 
+/** Who takes events in, and whether there is any use in reading them. */
+export interface EventConsumer {
+  interested: () => boolean;
+  handle: (events: ChangeEvent[]) => Promise<void>;
+}
+
 /** Follows the event log from now on, in the order of positions, and hands over batches. */
 export class EventTail {
   readonly #pool: pg.Pool;
   readonly #bus: Bus;
   readonly #log: Log;
-  readonly #handle: (events: ChangeEvent[]) => Promise<void>;
+  readonly #consumer: EventConsumer;
   #position = 0;
   #reading: Promise<void> | undefined;
   #again = false;
   #timer: NodeJS.Timeout | undefined;
   readonly #onEvents = (): void => this.#wake();
 
-  constructor(pool: pg.Pool, bus: Bus, log: Log, handle: (events: ChangeEvent[]) => Promise<void>) {
+  constructor(pool: pg.Pool, bus: Bus, log: Log, consumer: EventConsumer) {
     this.#pool = pool;
     this.#bus = bus;
     this.#log = log;
-    this.#handle = handle;
+    this.#consumer = consumer;
   }
 
   async start(): Promise<void> {
-    const { rows } = await this.#pool.query<{ last: number }>('select last from kith.event_counter');
-    this.#position = rows[0]?.last ?? 0;
+    await this.skip();
     this.#bus.on('events', this.#onEvents);
     this.#bus.on('resync', this.#onEvents);
     this.#timer = setInterval(this.#onEvents, TAIL_LOOK_MS);
   }
 
+  /** Goes on from now: what has happened until here is of no interest. */
+  async skip(): Promise<void> {
+    const { rows } = await this.#pool.query<{ last: number }>('select last from kith.event_counter');
+    this.#position = Math.max(this.#position, rows[0]?.last ?? 0);
+  }
+
   #wake(): void {
+    // While nobody watches, events are not even read; whoever begins to watch calls skip first.
+    if (!this.#consumer.interested()) return;
     this.#again = true;
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
@@ -204,7 +227,7 @@ export class EventTail {
         if (rows.length === 0) continue;
         this.#position = rows.at(-1)!.position;
         if (rows.length === BATCH) this.#again = true;
-        await this.#handle(rows);
+        await this.#consumer.handle(rows);
       } catch (error) {
         this.#log('warn', 'events could not be read', errorData(error));
       }

@@ -53,8 +53,34 @@ export class LiveLists {
     this.#model = model;
   }
 
-  /** Watches a list; call what comes back to stop. */
-  watch(
+  /** Brings the reading of events up to now, before the first watch. Set by the runtime. */
+  begin: () => Promise<void> = () => Promise.resolve();
+  #watching = 0;
+
+  /** Whether anybody watches anything. */
+  readonly interested = (): boolean => this.#watching > 0;
+
+  /** Watches a list from the moment that this resolves; call what comes back to stop. */
+  async watch(
+    principal: Principal,
+    object: ModelObject,
+    filter: Filter | undefined,
+    search: string | undefined,
+    tell: (change: ListChange) => void,
+  ): Promise<() => void> {
+    if (this.#watching === 0) await this.begin();
+    this.#watching++;
+    const stop = this.#register(principal, object, filter, search, tell);
+    let stopped = false;
+    return () => {
+      if (stopped) return;
+      stopped = true;
+      this.#watching--;
+      stop();
+    };
+  }
+
+  #register(
     principal: Principal,
     object: ModelObject,
     filter: Filter | undefined,
@@ -87,7 +113,7 @@ export class LiveLists {
   }
 
   /** Tells everybody concerned about a batch of changes. */
-  async handle(events: readonly ChangeEvent[]): Promise<void> {
+  readonly handle = async (events: readonly ChangeEvent[]): Promise<void> => {
     const byObject = new Map<string, ChangeEvent[]>();
     for (const event of events) {
       if (!this.#objects.has(event.object)) continue;
@@ -96,7 +122,7 @@ export class LiveLists {
       byObject.set(event.object, list);
     }
     for (const [name, list] of byObject) await this.#handleObject(this.#objects.get(name)!, list);
-  }
+  };
 
   async #handleObject(watched: Watched, events: readonly ChangeEvent[]): Promise<void> {
     if (watched.rest.size === 0 && watched.byKey.size === 0) return;
