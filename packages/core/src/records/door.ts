@@ -318,7 +318,8 @@ export class Records {
   async stateAt(object: ModelObject, rec: Rec, at: string): Promise<Values> {
     if (rec.createdAt > at) throw notFound('record at that time');
     const { rows } = await this.#o.writePool.query<{ changes: Changes }>(
-      `select changes from kith.ledger where record = $1 and at > $2 and kind = 'change' order by at desc, id desc`,
+      // Times travel in milliseconds: one stands for the whole of its millisecond, so that the state after a change can be named by it.
+      `select changes from kith.ledger where record = $1 and at >= $2::timestamptz + interval '1 millisecond' and kind = 'change' order by at desc, id desc`,
       [rec.id, at],
     );
     const fields: Values = { ...rec.fields };
