@@ -3,7 +3,15 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { test as base, expect, type APIRequestContext, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from '@playwright/test';
+import {
+  test as base,
+  expect,
+  type APIRequestContext,
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type Page,
+} from '@playwright/test';
 
 export { expect };
 
@@ -25,11 +33,15 @@ export class Kith {
   /** Starts database, web and worker on a free port, and waits for the line that begins `ready`. */
   static async start(demo: 'northwind' | 'none'): Promise<Kith> {
     const data = fs.mkdtempSync(path.join(os.tmpdir(), 'kith-e2e-'));
-    const child = spawn(process.execPath, [path.join(root, 'packages/cli/src/main.ts'), 'start', '--port', '0', '--data', data, '--demo', demo], {
-      cwd: root,
-      env: { ...process.env, LOG_LEVEL: 'error', ORIGIN: '', DATABASE_URL: '', HOST: '127.0.0.1' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      process.execPath,
+      [path.join(root, 'packages/cli/src/main.ts'), 'start', '--port', '0', '--data', data, '--demo', demo],
+      {
+        cwd: root,
+        env: { ...process.env, LOG_LEVEL: 'error', ORIGIN: '', DATABASE_URL: '', HOST: '127.0.0.1' },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     let said = '';
     const url = await new Promise<string>((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`Kith was not ready in time:\n${said}`)), START_MS);
@@ -155,9 +167,15 @@ export async function find(person: Person, object: string, field: string, value:
   return data[0];
 }
 
+/** Opens a page and waits until it answers keys and clicks. */
+export async function go(page: Page, to: string): Promise<void> {
+  await page.goto(to);
+  await page.locator('html[data-alive]').waitFor();
+}
+
 /** Opens a record's page and waits until it is live. */
 export async function openRecord(person: Person, object: string, id: string): Promise<void> {
-  await person.page.goto(`/o/${object}/${id}`);
+  await go(person.page, `/o/${object}/${id}`);
   await expect(saving(person)).toHaveText('Saved');
 }
 export const saving = (person: Person) => person.page.getByRole('status', { name: 'State of saving' });

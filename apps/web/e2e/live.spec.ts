@@ -14,16 +14,16 @@ test('two people edit different fields, the same text and a note, and see each o
   await expect(andrew.page.getByRole('list', { name: 'Here now' })).toContainText('Nancy Davolio');
 
   // Different fields. What is typed is seen before it is a value, with the name of who types.
-  const [theirCity, hisCity] = [nancy.page.getByLabel('City'), andrew.page.getByLabel('City')];
+  const [theirCity, hisCity] = [nancy.page.getByLabel('City', { exact: true }), andrew.page.getByLabel('City', { exact: true })];
   await hisCity.click();
   await andrew.page.keyboard.press('End');
   await andrew.page.keyboard.type(' Nord', { delay: 20 });
   await expect(theirCity).toHaveValue('Graz Nord');
   await expect(nancy.page.locator('[data-field=city]')).toContainText('Andrew');
-  await nancy.page.getByLabel('Region').fill('Styria');
+  await nancy.page.getByLabel('Region', { exact: true }).fill('Styria');
   await nancy.page.keyboard.press('Enter');
   await andrew.page.keyboard.press('Enter');
-  await expect(andrew.page.getByLabel('Region')).toHaveValue('Styria');
+  await expect(andrew.page.getByLabel('Region', { exact: true })).toHaveValue('Styria');
   await expect(theirCity).toHaveValue('Graz Nord');
 
   // The same text, both at once, each with the other's caret.
@@ -65,8 +65,8 @@ test('two people edit different fields, the same text and a note, and see each o
   // A third client writes through the API, and both see it.
   await andrew.page.getByRole('heading', { name: 'Ernst Handel' }).first().click();
   await nancy.api('PATCH', `/records/${COMPANY}/${company.id}`, { country: 'Österreich' });
-  await expect(nancy.page.getByLabel('Country')).toHaveValue('Österreich');
-  await expect(andrew.page.getByLabel('Country')).toHaveValue('Österreich');
+  await expect(nancy.page.getByLabel('Country', { exact: true })).toHaveValue('Österreich');
+  await expect(andrew.page.getByLabel('Country', { exact: true })).toHaveValue('Österreich');
 
   await expect(saving(nancy)).toHaveText('Saved');
   await expect(saving(andrew)).toHaveText('Saved');
@@ -84,7 +84,7 @@ test('two people edit different fields, the same text and a note, and see each o
   await andrew.page.locator('[data-field=notes]').getByRole('textbox').focus();
   for (let i = 0; i < 8; i++) await andrew.page.keyboard.press('Control+z');
   await expect(hisCity).toHaveValue('Graz');
-  await expect(andrew.page.getByLabel('Region')).toHaveValue('Styria');
+  await expect(andrew.page.getByLabel('Region', { exact: true })).toHaveValue('Styria');
   await expect(hers).toHaveValue('Buys for eleven shops. Pallets on Tuesdays. End.');
 });
 
@@ -179,8 +179,8 @@ test('history shows an earlier state and brings one field back', async ({ as }) 
   await expect(page.locator('[data-field=city]')).toContainText('Linz');
   await expect(page.getByText('2 fields differ')).toBeVisible();
   await page.getByRole('button', { name: 'Restore City' }).click();
-  await expect(page.getByLabel('City')).toHaveValue('Linz');
-  await expect(page.getByLabel('Country')).toHaveValue('Austria');
+  await expect(page.getByLabel('City', { exact: true })).toHaveValue('Linz');
+  await expect(page.getByLabel('Country', { exact: true })).toHaveValue('Austria');
 });
 
 test('notes, calls and tasks stand on the timeline of both', async ({ as }) => {

@@ -58,8 +58,6 @@ export class LiveLists {
   #next = 1;
   #place: Place | null = null;
   #closed = false;
-  /** There was a connection before: changes may have been missed. */
-  #returning = false;
   readonly #onConnection: (connected: boolean) => void;
 
   constructor(onConnection: (connected: boolean) => void) {
@@ -110,12 +108,8 @@ export class LiveLists {
       this.#attempt = 0;
       this.connected = true;
       this.#onConnection(true);
-      for (const [id, { changed: _changed, stale, ...watch }] of this.#watches) {
-        this.#send({ op: 'watch', id, ...watch });
-        if (this.#returning) stale();
-      }
+      for (const [id, { changed: _changed, stale: _stale, ...watch }] of this.#watches) this.#send({ op: 'watch', id, ...watch });
       if (this.#place) this.#send({ op: 'here', ...this.#place });
-      this.#returning = true;
     };
     socket.onmessage = (event) => this.#receive(JSON.parse(String(event.data)) as Incoming);
     socket.onclose = (event) => {
@@ -136,13 +130,14 @@ export class LiveLists {
       case 'changed':
         this.#watches.get(message.id)?.changed(message);
         return;
+      // What happened between reading the list and watching it was seen by nobody.
+      case 'watching':
       case 'stale':
         this.#watches.get(message.id)?.stale();
         return;
       case 'here':
         this.people = { ...this.people, [message.object]: message.people };
         return;
-      case 'watching':
       case 'error':
         return;
     }

@@ -106,7 +106,7 @@ export class LiveRecord {
       remotes: (remotes) => (this.remotes = remotes),
       corrected: (code, field, message) => this.#corrected(code, field, message),
       closed: (code) => void this.#closed(session, code),
-      ticket: () => this.#ticket(),
+      ticket: () => this.#ticket({ renewal: true }),
       fields: this.object.fields,
     });
     this.#session = session;
@@ -237,18 +237,20 @@ export class LiveRecord {
     this.#onNotice({ kind: 'corrected', field: meta?.label ?? field, text });
   }
 
-  async #ticket(): Promise<string | null> {
+  /** A renewal only prepares for coming back: why a door is shut is said by the socket. */
+  async #ticket({ renewal = false } = {}): Promise<string | null> {
     try {
       const { facets } = await this.#app.api.post<Ticket>('/collab/ticket', { object: this.object.name, id: this.id });
       const facet = facets.find((one) => one.name === FACET);
       if (!facet) {
-        this.#finish('forbidden');
+        if (!renewal) this.#finish('forbidden');
         return null;
       }
       this.writable = facet.access === 'write';
       return facet.ticket;
     } catch (thrown) {
       if (!isApiError(thrown)) throw thrown;
+      if (renewal) return null;
       if (thrown.status === 401) this.#finish('signed-out');
       else if (thrown.status === 403) this.#finish('forbidden');
       else if (thrown.status === 404) this.#finish('gone');

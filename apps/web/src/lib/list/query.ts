@@ -23,6 +23,8 @@ export interface ListView extends ViewMeta {
 }
 
 export const PAGE_SIZE = 50;
+/** The most that one request answers. */
+export const MOST = 500;
 const ALL = 'all';
 
 /** The views of an object: its own, then the saved ones; at least one table. */
@@ -161,11 +163,11 @@ export function totalled(object: ObjectMeta, query: ListQuery): string[] {
 }
 
 /** Reads a page of a table. The first one counts. */
-export function readPage(api: Api, object: ObjectMeta, query: ListQuery, cursor?: string): Promise<Page> {
+export function readPage(api: Api, object: ObjectMeta, query: ListQuery, cursor?: string, limit = PAGE_SIZE): Promise<Page> {
   const totals = totalled(object, query).join();
   return api.get<Page>(`/records/${object.name}`, {
     ...paramsOf(object, query),
-    limit: PAGE_SIZE,
+    limit,
     cursor,
     ...(cursor ? {} : { count: 'capped', totals: totals || undefined }),
   });

@@ -13,6 +13,8 @@ import {
   countExactly,
   fieldsOf,
   filterOf,
+  MOST,
+  PAGE_SIZE,
   readBoard,
   readColumn,
   readGroups,
@@ -247,8 +249,20 @@ export class TableRecords extends Records {
       this.loading = false;
     }
   }
+  /** Reads everything anew that was loaded, so that nobody loses their place. */
   async reload(): Promise<void> {
-    this.#take(await readPage(this.app.api, this.object, this.query));
+    const { query, object, app } = this;
+    const wanted = Math.max(PAGE_SIZE, this.rows.length);
+    const page = await readPage(app.api, object, query, undefined, Math.min(wanted, MOST));
+    const rows = [...page.data];
+    let { nextCursor } = page;
+    while (nextCursor && rows.length < wanted) {
+      const next = await readPage(app.api, object, query, nextCursor, Math.min(wanted - rows.length, MOST));
+      app.remember(next.refs);
+      rows.push(...next.data);
+      ({ nextCursor } = next);
+    }
+    if (query === this.query) this.#take({ ...page, data: rows, nextCursor });
   }
   async countExactly(): Promise<void> {
     this.count = await countExactly(this.app.api, this.object, this.query);
