@@ -31,7 +31,7 @@ const commands = {
     build: (rest) => rest[0] === 'start' && !asksHelp(rest),
   },
   dev: { entry: 'packages/cli/src/main.ts', args: ['start', '--watch'], build: false },
-  bench: { entry: 'packages/cli/bench/main.ts', args: [], build: true },
+  bench: { entry: 'packages/cli/bench/main.ts', args: [], build: false },
   // With arguments only unit tests run, and those need no built app.
   test: { entry: 'packages/config/run-tests.ts', args: [], build: (rest) => rest.length === 0 },
   'test:long': {

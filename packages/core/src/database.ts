@@ -13,7 +13,16 @@ export interface Queryable {
 const DATE = 1082;
 const TIMESTAMPTZ = 1184;
 const INT8 = 20;
-const iso = (text: string): string => new Date(text.replace(' ', 'T').replace(/([+-]\d{2})$/, '$1:00')).toISOString();
+let lastText = '';
+let lastIso = '';
+/** Rows of one statement mostly have one time: the last is remembered. */
+function iso(text: string): string {
+  if (text !== lastText) {
+    lastIso = new Date(text.replace(' ', 'T').replace(/([+-]\d{2})$/, '$1:00')).toISOString();
+    lastText = text;
+  }
+  return lastIso;
+}
 const parsers = new Map<number, (text: string) => unknown>([
   // Dates are days of the calendar, not moments: as text they cannot shift with a time zone.
   [DATE, (text) => text],

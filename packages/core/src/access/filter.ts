@@ -28,7 +28,7 @@ import {
 import { sql, type RawBuilder } from 'kysely';
 import { KithError } from '../errors.ts';
 import { hasRole } from '../principal.ts';
-import { columnType, decimal, SYSTEM_FIELDS, toLiteral } from '../records/columns.ts';
+import { columnType, decimal, searchPartSql, searchSql, SYSTEM_FIELDS, toLiteral } from '../records/columns.ts';
 
 type Bool = RawBuilder<boolean>;
 
@@ -124,7 +124,32 @@ function comparisonSql(scope: Scope, object: ModelObject, alias: string, compari
   if (!operatorsFor(field.type).includes(comparison.op)) {
     return refuse(`"${comparison.op}" does not fit ${field.name}; it takes ${operatorsFor(field.type).join(', ')}.`);
   }
-  return leafSql(field, sql.ref(`${alias}.${column}`), comparison.op, comparison.value, negated);
+  const { op, value } = comparison;
+  if ((op === 'contains' || op === 'startsWith') && typeof value === 'string') {
+    const part = searchPartSql(object, alias, field.name);
+    if (part !== undefined) return partSql(field, searchSql(object, alias), part, op, value, negated);
+  }
+  return leafSql(field, sql.ref(`${alias}.${column}`), op, value, negated);
+}
+
+/**
+ * Looks for text in one of the search fields. What is in it is in the whole search text too, which has an index (trigrams
+ * need three letters) and tells the planner how many to expect; coalesce keeps it from counting the same condition twice.
+ */
+function partSql(field: ModelField, whole: string, part: string, op: 'contains' | 'startsWith', value: string, negated: boolean): Bool {
+  const text = pattern(field, op, value);
+  const inPart = sql<boolean>`coalesce(${sql.raw(part)} like ${op === 'contains' ? '%' : ''} || ${text} || '%', false)`;
+  // An empty field is an empty part: it contains no text, not even an empty one.
+  const filled = value === '' ? sql<boolean>` and ${sql.raw(part)} <> ''` : sql<boolean>``;
+  if (negated) return sql<boolean>`(not (${inPart}${filled}))`;
+  return sql<boolean>`(${sql.raw(whole)} like '%' || ${text} || '%' and ${inPart}${filled})`;
+}
+
+/** Text to look for, folded, as a pattern that matches it literally. */
+function pattern(field: ModelField, op: Operator, value: unknown): RawBuilder<unknown> {
+  if (typeof value !== 'string') return refuse(`"${op}" of ${field.name} needs text.`);
+  if (value.includes('\u0000') || value.length > 1000) return refuse(`"${op}" of ${field.name} needs text of at most 1,000 characters.`);
+  return sql`kith.fold(${likeLiteral(value)})`;
 }
 
 /** `company.country`: a comparison on the record that a reference points at, if its reader may see it. */
@@ -219,11 +244,8 @@ function leafSql(field: ModelField, column: RawBuilder<unknown>, op: Operator, v
   }
   if (field.type === 'multiSelect' || field.type === 'refs') return sign(setSql(field, column, op, value));
   if (op === 'contains' || op === 'startsWith') {
-    if (typeof value !== 'string') return refuse(`"${op}" of ${field.name} needs text.`);
-    if (value.includes('\u0000') || value.length > 1000) return refuse(`"${op}" of ${field.name} needs text of at most 1,000 characters.`);
     const text = field.type === 'address' ? sql`${column}::text` : column;
-    const end = `${op === 'contains' ? '%' : ''}`;
-    return sign(sql<boolean>`kith.fold(${text}) like ${end} || kith.fold(${likeLiteral(value)}) || '%'`);
+    return sign(sql<boolean>`kith.fold(${text}) like ${op === 'contains' ? '%' : ''} || ${pattern(field, op, value)} || '%'`);
   }
   if (field.type === 'money') return sign(moneySql(field, column, op, value));
   switch (op) {

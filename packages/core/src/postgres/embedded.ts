@@ -63,6 +63,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   wal_compression: 'on',
   fsync: 'on',
   synchronous_commit: 'on',
+  // Statistics soon after an import: without them lists and searches are planned blindly.
+  autovacuum_naptime: '15s',
   // Data folders lie on SSDs; 4 would turn indexes down.
   random_page_cost: '1.1',
   huge_pages: 'off',

@@ -4,7 +4,6 @@
  */
 import {
   isUuid,
-  modeOf,
   type FieldValue,
   type Filter,
   type Model,
@@ -19,7 +18,7 @@ import type { Db } from '../database.ts';
 import { KithError, malformed } from '../errors.ts';
 import { filterSql, likeLiteral, ruleSql, targetOf, type Scope } from '../access/filter.ts';
 import { canonicalDecimal } from '@kith/sdk';
-import { fromColumn, searchExpression, type SystemRow } from '../records/columns.ts';
+import { fromColumn, searchSql, type SystemRow } from '../records/columns.ts';
 
 export const LIMIT_DEFAULT = 50;
 export const LIMIT_MAX = 500;
@@ -221,7 +220,7 @@ export class Query {
     ];
     if (options.filter) parts.push(filterSql(scope, object, 'o', options.filter));
     if (options.ids) parts.push(sql`o.id = any(${[...options.ids]}::uuid[])`);
-    if (options.search !== undefined && options.search.trim() !== '') parts.push(searchSql(object, options.search));
+    if (options.search !== undefined && options.search.trim() !== '') parts.push(wordsSql(object, options.search));
     return sql<boolean>`${sql.join(parts, sql` and `)}`;
   }
 }
@@ -270,7 +269,8 @@ function sortKeys(object: ModelObject, sort: readonly string[]): Key[] {
       return {
         field,
         column: field.type === 'money' ? sql`(${ref}).amount` : ref,
-        nullable: !system && !(field.spec.required === true && modeOf(field.spec) === 'live'),
+        // Even a required field is empty in records that are older than it.
+        nullable: !system,
         descending,
         cast:
           field.type === 'money' || field.type === 'number'
@@ -360,10 +360,10 @@ function after(keys: readonly Key[], cursor: Cursor, down: boolean, begin = 0): 
 }
 
 /** Every word must occur; one of fewer than three letters at the beginning of a word, since trigrams need three. */
-function searchSql(object: ModelObject, search: string): RawBuilder<boolean> {
+function wordsSql(object: ModelObject, search: string): RawBuilder<boolean> {
   if (object.search.length === 0) return sql<boolean>`false`;
   if (search.includes('\u0000')) return sql<boolean>`false`;
-  const text = sql.raw(searchExpression(object, 'o'));
+  const text = sql.raw(searchSql(object, 'o'));
   const words = search.trim().slice(0, 200).split(/\s+/).slice(0, 8);
   return sql<boolean>`${sql.join(
     words.map((word) => {

@@ -127,6 +127,31 @@ export function fieldsOf(object: ModelObject, row: Record<string, unknown>): Rec
   return fields;
 }
 
-/** The expression that search looks into; its trigram index is on the very same text. */
-export const searchExpression = (object: ModelObject, alias: string): string =>
-  `kith.fold_all(${object.search.map((name) => `${alias}.${quote(name)}`).join(', ')})`;
+/** System columns and fields of a row, named one by one: with `*`, a column added meanwhile would break plans that are kept. */
+export const columnList = (object: ModelObject, alias: string): string =>
+  [...SYSTEM_COLUMNS, ...object.fields.keys()].map((name) => `${alias}.${quote(name)}`).join(', ');
+
+/** A short name for a list of names. */
+export function hashOf(text: string): string {
+  let value = 2166136261;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 16777619) >>> 0;
+  return value.toString(36);
+}
+
+/**
+ * The column that search looks into. Postgres computes it from the search fields as the row is written: a search that
+ * folds each candidate again costs twenty times as much, and without statistics of its own the planner guesses wrong.
+ * The name carries the fields: other search fields are another column, beside the old one.
+ */
+const searchColumn = (object: ModelObject): string => `search_${hashOf(object.search.join(','))}`;
+export const searchColumnDdl = (object: ModelObject): { name: string; ddl: string } => ({
+  name: searchColumn(object),
+  ddl: `${quote(searchColumn(object))} text generated always as (kith.search_text(${object.search.map(quote).join(', ')})) stored`,
+});
+/** One field's part of the search text, counted from 1; undefined where a field before it may hold line breaks. */
+export function searchPartSql(object: ModelObject, alias: string, name: string): string | undefined {
+  const at = object.search.indexOf(name);
+  const oneLine = object.search.slice(0, at + 1).every((one) => ['text', 'email', 'phone', 'url'].includes(object.fields.get(one)!.type));
+  return at >= 0 && oneLine ? `split_part(${searchSql(object, alias)}, E' \\n ', ${at + 1})` : undefined;
+}
+export const searchSql = (object: ModelObject, alias: string): string => `${quote(alias)}.${quote(searchColumn(object))}`;

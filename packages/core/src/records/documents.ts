@@ -8,7 +8,7 @@ import type pg from 'pg';
 import * as Y from 'yjs';
 import { quote, transaction, type Queryable } from '../database.ts';
 import { KithError, notFound } from '../errors.ts';
-import { columnType, fieldsOf, tableName, toLiteral, type SystemRow } from './columns.ts';
+import { columnList, columnType, fieldsOf, tableName, toLiteral, type SystemRow } from './columns.ts';
 import { docBit, fieldsIn, type Facet } from './facets.ts';
 
 /** A record's row together with a facet's document, as of one moment. */
@@ -42,7 +42,7 @@ export async function readStored(client: Queryable, object: ModelObject, id: str
     name: `kith_stored_${object.name}`,
     text: `select o.*, h.generation as "doc generation", h.seq as "doc seq", h.shown as "doc shown", s.upto as "doc upto", s.state as "doc state",
         (select array_agg(l.upd order by l.seq) from kith.doc_log l where (l.record, l.facet) = (h.record, h.facet) and l.seq > s.upto) as "doc tail"
-      from (select ${columnList(object)} from ${tableName(object)} o where o.id = $1) o
+      from (select ${columnList(object, 'o')} from ${tableName(object)} o where o.id = $1) o
       left join kith.doc_head h on h.record = o.id and h.facet = $2
       left join kith.doc_snapshot s on s.record = o.id and s.facet = $2`,
     values: [id, facet.num],
@@ -51,11 +51,6 @@ export async function readStored(client: Queryable, object: ModelObject, id: str
   if (!row) return undefined;
   return { row, fields: fieldsOf(object, row), document: documentOf(object, row, facet) };
 }
-
-const columnList = (object: ModelObject): string =>
-  ['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at', 'deleted_by', 'docs', ...object.fields.keys()]
-    .map((name) => `o.${quote(name)}`)
-    .join(', ');
 
 function documentOf(object: ModelObject, row: StoredRow, facet: Facet): StoredDocument | null {
   const has = Math.floor(row.docs / docBit(facet)) % 2 === 1;

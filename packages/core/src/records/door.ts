@@ -30,7 +30,7 @@ import type { Log } from '../log.ts';
 import { SYSTEM } from '../principal.ts';
 import { foreignKeyName, sequenceName } from '../schema/migrate.ts';
 import type { Query } from '../query/query.ts';
-import { columnType, fieldsOf, tableName, toLiteral, type SystemRow } from './columns.ts';
+import { columnType, tableName, toLiteral, type SystemRow } from './columns.ts';
 import { commit, momentAfter, type Cause, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './commit.ts';
 import { readStored, type FieldNumbers, type Stored } from './documents.ts';
 import { STAFF } from './facets.ts';
@@ -68,6 +68,8 @@ export interface Actor {
 /** Most records in one set-based statement, so that nobody waits long behind it. */
 export const BULK = 1000;
 const OPTIMISTIC_TRIES = 3;
+/** Shapes of inserts whose plans are kept. */
+const MOST_INSERTS = 200;
 /** Problems named in one answer. */
 const MOST_PROBLEMS = 100;
 
@@ -77,6 +79,7 @@ type Input = Readonly<Record<string, unknown>>;
 export class Records {
   readonly #o: DoorOptions;
   readonly guards: Guards;
+  readonly #inserts = new Map<string, string>();
 
   constructor(options: DoorOptions) {
     this.#o = options;
@@ -389,16 +392,21 @@ export class Records {
       const prefix = (field.spec.sequence.prefix ?? '').replaceAll("'", "''");
       return `coalesce(${value}, '${prefix}' || nextval('${sequenceName(object, field)}'))`;
     });
-    const result = await client.query<SystemRow & Record<string, unknown>>({
-      text: `with ins as (
+    const numbered = fields.filter((field) => field.spec.type === 'text' && field.spec.sequence).map((field) => quote(field.name));
+    // Each value goes in in its one form and would come back in it: only what Postgres itself decides is read back.
+    const text = `with ins as (
           insert into ${tableName(object)} (${['id', 'created_by', 'updated_by', 'created_cause_kind', 'created_cause', ...columns].join(', ')})
           select ${['t.id', '$2', '$2', '$3', '$4', ...selected].join(', ')}
           from unnest($5::uuid[]${fields.map((_, i) => `, $${i + 7}::text[]`).join('')}) as t (${['id', ...columns].join(', ')})
-          returning *),
+          returning ${['id', 'version', 'created_at', 'updated_at', ...numbered].join(', ')}),
         ob as (
           insert into kith.outbox (object, record, kind, author, version, changes)
-          select $1, e.id, 'created', $2, 1, e.changes from unnest($5::uuid[], $6::jsonb[]) as e (id, changes) where e.id in (select id from ins))
-        select * from ins`,
+          select $1, e.id, 'created', $2, 1, e.changes from unnest($5::uuid[], $6::jsonb[]) as e (id, changes))
+        select * from ins`;
+    const name = this.#insertName(text);
+    const result = await client.query<Pick<SystemRow, 'id' | 'version' | 'created_at' | 'updated_at'> & Record<string, unknown>>({
+      ...(name === undefined ? {} : { name }),
+      text,
       values: [
         object.name,
         actor.principal.id,
@@ -413,10 +421,30 @@ export class Records {
     const byId = new Map(result.rows.map((row) => [row.id, row]));
     if (!isRowless(object.access.create)) await this.#requireCreated(client, actor.principal, object, ids);
     for (const id of ids) committed.push({ object: object.name, record: id, kind: 'created', seqs: {} });
-    return ids.map((id) => {
-      const row = byId.get(id)!;
-      return this.#rec(object, { row, fields: fieldsOf(object, row), document: null });
+    return ids.map((id, i) => {
+      const made = byId.get(id)!;
+      const values: Values = {};
+      for (const { name: field } of object.fields.values()) values[field] = rows[i]![field] ?? (made[field] as string | undefined) ?? null;
+      return {
+        id,
+        object: object.name,
+        version: made.version,
+        createdAt: made.created_at,
+        createdBy: actor.principal.id,
+        updatedAt: made.updated_at,
+        updatedBy: actor.principal.id,
+        fields: values,
+      };
     });
+  }
+
+  /** A name under which a connection keeps the plan of an insert; none once there are too many shapes of them. */
+  #insertName(text: string): string | undefined {
+    const known = this.#inserts.get(text);
+    if (known !== undefined || this.#inserts.size >= MOST_INSERTS) return known;
+    const name = `kith_insert_${this.#inserts.size}`;
+    this.#inserts.set(text, name);
+    return name;
   }
 
   /** A sequence goes on after the highest number that was given by hand, so that it never gives that one again. */

@@ -45,8 +45,15 @@ const TITLES: Record<number, string> = {
   503: 'Not available',
 };
 
-export const json = (body: unknown, status = 200, headers: Record<string, string> = {}): Response =>
-  new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers } });
+/** The text of answers made here, so that Node's socket gets it without a stream in between. */
+const texts = new WeakMap<Response, string>();
+
+export function json(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
+  const text = JSON.stringify(body);
+  const response = new Response(text, { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers } });
+  texts.set(response, text);
+  return response;
+}
 
 export const empty = (headers: Record<string, string> = {}): Response =>
   new Response(null, { status: 204, headers: { 'cache-control': 'no-store', ...headers } });
@@ -136,7 +143,8 @@ export async function sendResponse(response: Response, res: ServerResponse, head
   for (const [name, value] of response.headers) if (name !== 'set-cookie') res.setHeader(name, value);
   const cookies = response.headers.getSetCookie();
   if (cookies.length > 0) res.setHeader('set-cookie', cookies);
-  const body = response.body === null || head ? null : Buffer.from(await response.arrayBuffer());
+  const text = texts.get(response);
+  const body = response.body === null || head ? null : text === undefined ? Buffer.from(await response.arrayBuffer()) : Buffer.from(text);
   if (body) res.setHeader('content-length', body.byteLength);
   res.end(body ?? undefined);
 }

@@ -3,7 +3,7 @@ import type { FieldValue, ModelField, ModelObject, Principal, Rec } from '@kith/
 import { sql } from 'kysely';
 import { ruleSql } from '../access/filter.ts';
 import { quote } from '../database.ts';
-import { anyRefText, fieldsOf, tableName, type SystemRow } from '../records/columns.ts';
+import { anyRefText, columnList, fieldsOf, tableName, type SystemRow } from '../records/columns.ts';
 import type { Changes } from '../records/commit.ts';
 import { exactTime, momentOf } from '../records/history.ts';
 import { referencesOf, titleOf, type References } from '../query/present.ts';
@@ -113,7 +113,7 @@ async function relatedOf(
   const at = when ? `coalesce(o.${quote(when.name)}, o.created_at)` : 'o.created_at';
   const rule = ruleSql({ model: runtime.model, principal }, from, 'o', from.access.read);
   const { rows } = await sql<SystemRow & Record<string, unknown> & { timeline_at: string; timeline_exact: string }>`
-    select o.*, ${sql.raw(at)} as timeline_at, ${sql.raw(exactTime(at))} as timeline_exact from ${sql.raw(tableName(from))} o
+    select ${sql.raw(columnList(from, 'o'))}, ${sql.raw(at)} as timeline_at, ${sql.raw(exactTime(at))} as timeline_exact from ${sql.raw(tableName(from))} o
     where ${sql.ref(`o.${about.name}`)} = ${anyRefText({ object: object.name, id: rec.id })} and o.deleted_at is null and ${rule}
       and (${sql.raw(at)}, o.id) < (${before[0]}::timestamptz, ${before[1]}::uuid) order by ${sql.raw(at)} desc, o.id desc limit ${limit}`.execute(
     runtime.db,

@@ -150,4 +150,14 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
          expires_at timestamptz not null)`,
     ],
   },
+  {
+    name: '0002-search-text',
+    up: [
+      // What a record is found by: its search fields, folded, each on a line of its own, so that one can be looked into
+      // alone, and begun with a space, so that the beginning of a word can be told.
+      `create function kith.search_text(variadic parts text[]) returns text language sql immutable parallel safe
+         return kith.fold(array_to_string(parts, E' \\n ', ''))`,
+      `drop function kith.fold_all(text[]) cascade`,
+    ],
+  },
 ];

@@ -8,7 +8,7 @@ import { FIELD_NUMBERS } from '@kith/doc';
 import type pg from 'pg';
 import { quote } from '../database.ts';
 import { BootError, isDatabaseError } from '../errors.ts';
-import { columnType, searchExpression, tableName } from '../records/columns.ts';
+import { columnType, hashOf, searchColumnDdl, tableName } from '../records/columns.ts';
 import { HOST_MIGRATIONS } from './host.ts';
 
 /** Key of the advisory lock that lets one process migrate at a time. */
@@ -64,7 +64,7 @@ export async function pendingMigrations(pool: pg.Pool, model: Model, servers: re
   );
   const have = new Set(columns.map((row) => row.key));
   for (const object of model.objects.values()) {
-    for (const field of object.fields.values()) if (!have.has(`${object.name}.${field.name}`)) missing.push(`${object.name}.${field.name}`);
+    for (const { name } of columnsOf(object)) if (!have.has(`${object.name}.${name}`)) missing.push(`${object.name}.${name}`);
   }
   return missing;
 }
@@ -135,17 +135,15 @@ async function additive(client: pg.PoolClient, object: ModelObject): Promise<str
     [object.plugin, object.key],
   );
   const have = new Set(columns.map((row) => row.column_name));
+  const wanted = columnsOf(object);
   if (have.size === 0) {
-    await run(
-      `create ${object.name}`,
-      `create table ${name} (${SYSTEM_DDL}${[...object.fields.values()].map((field) => `,\n  ${columnDdl(field)}`).join('')})`,
-    );
+    await run(`create ${object.name}`, `create table ${name} (${[SYSTEM_DDL, ...wanted.map(({ ddl }) => ddl)].join(',\n  ')})`);
   } else {
-    const missing = [...object.fields.values()].filter((field) => !have.has(field.name));
+    const missing = wanted.filter((column) => !have.has(column.name));
     if (missing.length > 0) {
       await run(
-        `add ${object.name}: ${missing.map((field) => field.name).join(', ')}`,
-        `alter table ${name} ${missing.map((field) => `add column ${columnDdl(field)}`).join(', ')}`,
+        `add ${object.name}: ${missing.map((column) => column.name).join(', ')}`,
+        `alter table ${name} ${missing.map(({ ddl }) => `add column ${ddl}`).join(', ')}`,
       );
     }
   }
@@ -174,27 +172,27 @@ async function additive(client: pg.PoolClient, object: ModelObject): Promise<str
   return applied;
 }
 
-const columnDdl = (field: ModelField): string => `${quote(field.name)} ${columnType(field)}`;
+/** The columns that an object's declaration asks for, besides the system's. */
+const columnsOf = (object: ModelObject): { name: string; ddl: string }[] => [
+  ...[...object.fields.values()].map((field) => ({ name: field.name, ddl: `${quote(field.name)} ${columnType(field)}` })),
+  ...(object.search.length > 0 ? [searchColumnDdl(object)] : []),
+];
 
 /** Full quoted name of the sequence that numbers a field. */
 export const sequenceName = (object: ModelObject, field: ModelField): string =>
   `${quote(object.plugin)}.${quote(`${object.key}_${field.name}_seq`)}`;
 
 /** Index names are at most 63 bytes in Postgres; longer ones would be cut and collide. */
-const short = (name: string): string => (name.length <= 60 ? name : `${name.slice(0, 48)}_${hash(name)}`);
-function hash(text: string): string {
-  let value = 2166136261;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 16777619) >>> 0;
-  return value.toString(36);
-}
+const short = (name: string): string => (name.length <= 60 ? name : `${name.slice(0, 48)}_${hashOf(name)}`);
 
 /** The indexes of an object: `[create …, (columns) …]` by name. */
 function indexesOf(object: ModelObject): Map<string, [string, string]> {
   const indexes = new Map<string, [string, string]>();
   const live = 'where deleted_at is null';
-  indexes.set(short(`${object.key}_updated`), ['create index', `(updated_at desc, id) ${live}`]);
+  // Read backwards; both columns in one direction, since records changed together have one time.
+  indexes.set(short(`${object.key}_updated_at`), ['create index', `(updated_at, id) ${live}`]);
   indexes.set(short(`${object.key}_live`), ['create index', `(id) ${live}`]);
-  indexes.set(short(`${object.key}_bin`), ['create index', `(deleted_at desc, id) where deleted_at is not null`]);
+  indexes.set(short(`${object.key}_deleted_at`), ['create index', `(deleted_at, id) where deleted_at is not null`]);
   for (const field of object.fields.values()) {
     if (!field.spec.indexed && field.type !== 'ref') continue;
     const column = quote(field.name);
@@ -207,12 +205,10 @@ function indexesOf(object: ModelObject): Map<string, [string, string]> {
     indexes.set(short(`${object.key}_${columns.join('_')}_unique`), ['create unique index', `(${columns.map(quote).join(', ')}) ${live}`]);
   }
   if (object.search.length > 0) {
-    // The name carries the fields: other search fields are another index, built beside the old one.
-    const fields = hash(object.search.join(','));
-    indexes.set(short(`${object.key}_search_${fields}`), [
-      'create index',
-      `using gin ((${searchExpression(object, object.key).replaceAll(`${object.key}.`, '')}) public.gin_trgm_ops) ${live}`,
-    ]);
+    const { name } = searchColumnDdl(object);
+    // A search reads the list of what is not yet sorted in from end to end: it must stay short.
+    const options = 'with (gin_pending_list_limit = 512)';
+    indexes.set(short(`${object.key}_${name}_trgm`), ['create index', `using gin (${quote(name)} public.gin_trgm_ops) ${options} ${live}`]);
   }
   return indexes;
 }
