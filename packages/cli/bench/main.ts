@@ -29,7 +29,10 @@ function run(file: string, args: readonly string[]): Promise<number> {
 
 async function main(args: readonly string[]): Promise<number> {
   const names = args.filter((arg) => !arg.startsWith('-'));
-  const unknown = [...names.filter((name) => !(name in PARTS)), ...args.filter((arg) => arg.startsWith('-') && arg !== '--quick' && arg !== '--help')];
+  const unknown = [
+    ...names.filter((name) => !(name in PARTS)),
+    ...args.filter((arg) => arg.startsWith('-') && arg !== '--quick' && arg !== '--help'),
+  ];
   if (args.includes('--help') || unknown.length > 0) {
     console.error(unknown.length > 0 ? `bench: there is no “${unknown[0]}”\n\n${HELP}` : HELP);
     return unknown.length > 0 ? 2 : 0;

@@ -15,7 +15,10 @@ const original = prototype.query;
 prototype.query = function (...args) {
   // What goes on besides the requests: relaying and reading the event log.
   const { name } = args[0] as { name?: string };
-  if ((this as unknown as { connectionParameters: { application_name?: string } }).connectionParameters.application_name === 'kith outbox' || name === 'kith_events') {
+  if (
+    (this as unknown as { connectionParameters: { application_name?: string } }).connectionParameters.application_name === 'kith outbox' ||
+    name === 'kith_events'
+  ) {
     return original.apply(this, args);
   }
   const began = performance.now();

@@ -124,7 +124,13 @@ try {
     ['update', 10, await measure((i) => api('PATCH', `${list}/${some(i)}`, { phone: `+43 2 ${i}${made}`, city: pick(CITIES)[0] }))],
     ['read', 3, await measure((i) => api('GET', `${list}/${some(i)}`))],
     ['list 60', 8, await measure(() => api('GET', `${list}?limit=60&sort=name`))],
-    ['contains', 9, await measure((i) => api('GET', `${list}?limit=60&filter=${filter({ field: 'name', op: 'contains', value: words[i % 5]!.split(' ')[0]! })}`))],
+    [
+      'contains',
+      9,
+      await measure((i) =>
+        api('GET', `${list}?limit=60&filter=${filter({ field: 'name', op: 'contains', value: words[i % 5]!.split(' ')[0]! })}`),
+      ),
+    ],
     ['search', 17, await measure((i) => api('GET', `${list}?limit=60&search=${encodeURIComponent(words[i % 5]!)}`))],
   ];
   printTable(

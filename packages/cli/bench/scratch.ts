@@ -56,7 +56,62 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-export const FIRST = ['Alpine', 'Baltic', 'Cedar', 'Delta', 'Eastern', 'Falcon', 'Golden', 'Harbor', 'Iberia', 'Juniper', 'Keystone', 'Lakeside', 'Meridian', 'Nordic', 'Orchard', 'Pacific', 'Quartz', 'Riverside', 'Summit', 'Tundra', 'Union', 'Valley', 'Western', 'Zephyr'];
-export const SECOND = ['Foods', 'Logistics', 'Timber', 'Instruments', 'Textiles', 'Chemicals', 'Bakery', 'Software', 'Shipping', 'Glass', 'Pharma', 'Motors', 'Ceramics', 'Energy', 'Packaging', 'Optics'];
+export const FIRST = [
+  'Alpine',
+  'Baltic',
+  'Cedar',
+  'Delta',
+  'Eastern',
+  'Falcon',
+  'Golden',
+  'Harbor',
+  'Iberia',
+  'Juniper',
+  'Keystone',
+  'Lakeside',
+  'Meridian',
+  'Nordic',
+  'Orchard',
+  'Pacific',
+  'Quartz',
+  'Riverside',
+  'Summit',
+  'Tundra',
+  'Union',
+  'Valley',
+  'Western',
+  'Zephyr',
+];
+export const SECOND = [
+  'Foods',
+  'Logistics',
+  'Timber',
+  'Instruments',
+  'Textiles',
+  'Chemicals',
+  'Bakery',
+  'Software',
+  'Shipping',
+  'Glass',
+  'Pharma',
+  'Motors',
+  'Ceramics',
+  'Energy',
+  'Packaging',
+  'Optics',
+];
 export const THIRD = ['Ltd', 'GmbH', 'Inc', 'SA', 'AB', 'Oy', 'BV', 'KG'];
-export const CITIES = [['Vienna', 'Austria'], ['Graz', 'Austria'], ['Berlin', 'Germany'], ['Hamburg', 'Germany'], ['München', 'Germany'], ['Lyon', 'France'], ['Nantes', 'France'], ['Porto', 'Portugal'], ['Oulu', 'Finland'], ['Leeds', 'UK'], ['Boise', 'USA'], ['Portland', 'USA']] as const;
+export const CITIES = [
+  ['Vienna', 'Austria'],
+  ['Graz', 'Austria'],
+  ['Berlin', 'Germany'],
+  ['Hamburg', 'Germany'],
+  ['München', 'Germany'],
+  ['Lyon', 'France'],
+  ['Nantes', 'France'],
+  ['Porto', 'Portugal'],
+  ['Oulu', 'Finland'],
+  ['Leeds', 'UK'],
+  ['Boise', 'USA'],
+  ['Portland', 'USA'],
+] as const;
