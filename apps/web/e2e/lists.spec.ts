@@ -1,5 +1,5 @@
 /** Lists and boards: edited in place, kept live, found again. */
-import { expect, go, test, type Person, type Rec } from './kith.ts';
+import { expect, find, go, openRecord, test, type Person, type Rec } from './kith.ts';
 
 const COMPANIES = '/o/contacts.company?view=customers';
 const row = (person: Person, name: string) => person.page.getByRole('row').filter({ hasText: name });
@@ -146,6 +146,17 @@ test('the palette finds records, pages and actions, and works offline for what w
   await expect(page.getByRole('option', { name: /^Ernst Handel/ })).toBeVisible();
   await expect(page.getByText('Shown is what you opened before')).toBeVisible();
   await context.setOffline(false);
+});
+
+test('what is typed right after Ctrl K is meant for the palette, though it is still being fetched', async ({ as }) => {
+  const nancy = await as('nancy');
+  const company = await find(nancy, 'contacts.company', 'name', 'Ernst Handel');
+  await openRecord(nancy, 'contacts.company', company.id);
+  await nancy.page.keyboard.press('Control+k');
+  // H alone would open the history of the record.
+  await nancy.page.keyboard.type('hanari');
+  await expect(nancy.page.getByRole('combobox')).toHaveValue('hanari');
+  await expect(nancy.page.getByRole('option', { name: /^Hanari Carnes/ }).first()).toBeVisible();
 });
 
 test('a task is done with one key, and undone', async ({ as }) => {

@@ -21,6 +21,8 @@ const RECENT = 30;
 
 export class Shell {
   palette = $state(false);
+  /** What was typed between opening the palette and its being there: it begins with that. */
+  typed = '';
   keys = $state(false);
   /** The rail shows icons only. */
   narrow = $state(false);
