@@ -67,6 +67,8 @@ function company(): Record<string, unknown> {
 
 interface Figure {
   ms: number;
+  /** The fastest tenth is below this: what it is where nobody else uses the machine. */
+  fast: number;
   postgres: number;
   queries: number;
 }
@@ -87,7 +89,12 @@ async function measure(once: (i: number) => Promise<unknown>): Promise<Figure> {
     times.push(performance.now() - began);
   }
   const asked = await request<Asked>('GET', '/asked');
-  return { ms: median(times), postgres: asked.ms / REPEATS, queries: asked.queries / REPEATS };
+  return {
+    ms: median(times),
+    fast: times.toSorted((a, b) => a - b)[Math.floor(times.length / 10)]!,
+    postgres: asked.ms / REPEATS,
+    queries: asked.queries / REPEATS,
+  };
 }
 
 const database = await scratchDatabase();
@@ -134,10 +141,11 @@ try {
     ['search', 17, await measure((i) => api('GET', `${list}?limit=60&search=${encodeURIComponent(words[i % 5]!)}`))],
   ];
   printTable(
-    ['', 'median ms', 'in Postgres', 'queries', 'goal ms (¼ of Odoo 17)', ''],
-    figures.map(([name, odoo, { ms, postgres, queries }]) => [
+    ['', 'median ms', 'fastest tenth', 'in Postgres', 'queries', 'goal ms (¼ of Odoo 17)', ''],
+    figures.map(([name, odoo, { ms, fast, postgres, queries }]) => [
       name,
       ms.toFixed(2),
+      fast.toFixed(2),
       postgres.toFixed(2),
       queries.toFixed(1),
       (odoo / 4).toFixed(2),

@@ -68,6 +68,8 @@ export interface Actor {
 /** Most records in one set-based statement, so that nobody waits long behind it. */
 export const BULK = 1000;
 const OPTIMISTIC_TRIES = 3;
+/** Types of fields that point at something. */
+const REFERENCES = new Set(['ref', 'refs', 'anyRef', 'user']);
 /** Shapes of inserts whose plans are kept. */
 const MOST_INSERTS = 200;
 /** Problems named in one answer. */
@@ -512,10 +514,11 @@ export class Records {
     constrained: boolean,
   ): Promise<{ row: number; field: string }[]> {
     const wanted = new Map<string, { id: string; row: number; field: string }[]>();
+    const pointing = [...object.fields.values()].filter(({ type }) => REFERENCES.has(type));
     for (const [row, values] of rows.entries()) {
-      for (const [field, value] of Object.entries(values)) {
-        const spec = object.fields.get(field)?.spec;
-        if (value === null || !spec) continue;
+      for (const { name: field, spec } of pointing) {
+        const value = values[field];
+        if (value === null || value === undefined) continue;
         const want = (target: string, id: string): void => {
           const list = wanted.get(target) ?? [];
           list.push({ id, row, field });
