@@ -142,7 +142,7 @@ export function hueOf(text: string): number {
 
 /** A wall-clock time (`YYYY-MM-DDTHH:mm`) in a time zone as an instant in UTC. */
 export function instantOf(local: string, timeZone: string): string | null {
-  const guess = Date.parse(`${local}:00Z`);
+  const guess = /^\d{4,6}-\d{2}-\d{2}T\d{2}:\d{2}$/.test(local) ? Date.parse(`${local}:00Z`) : NaN;
   if (Number.isNaN(guess)) return null;
   // The offset may differ between the guess and the result around a change of the clocks: two rounds settle it.
   let at = guess;
