@@ -70,12 +70,16 @@ shared('a wrong password and an ended session say what to do', async ({ browser,
   await page.getByLabel('Password').fill(PASSWORD);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await expect(page).toHaveURL(/\/o\/contacts\.company$/);
+  await page.locator('html[data-alive]').waitFor();
 
   await page.getByRole('row').nth(1).getByRole('gridcell').nth(3).click();
   await context.clearCookies();
   await page.keyboard.type('X');
   await page.keyboard.press('Enter');
   await expect(page.getByText('Your session has ended')).toBeVisible();
+  // The way back leads to where one was.
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page).toHaveURL(/\/sign-in\?next=%2Fo%2Fcontacts\.company/);
   await context.close();
 });
 

@@ -86,13 +86,16 @@ export class App {
     }
   }
 
-  /** Says what went wrong and what to do. Signed out: the sign-in page says so itself. */
+  /** Says what went wrong and what to do; whoever is signed out is led to sign in. */
   fail(thrown: unknown): void {
     if (!isApiError(thrown)) {
       this.toasts.say(this.t('error.unexpected'), { tone: 'bad' });
       throw thrown;
     }
-    this.toasts.say(this.reason(thrown), { tone: 'bad' });
+    if (thrown.code === 'unauthenticated') {
+      const back = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
+      this.toasts.say(this.reason(thrown), { tone: 'bad', action: { label: this.t('do.sign_in'), run: () => location.assign(back) } });
+    } else this.toasts.say(this.reason(thrown), { tone: 'bad' });
   }
   /** What a refused request means for the person. */
   reason(error: ApiError): string {
