@@ -283,15 +283,18 @@ async function answer(runtime: Runtime, request: Request, ip: string): Promise<R
   }
 }
 
-let current: Runtime | undefined;
+/** Kept beside the module: the development server loads this file twice, once for Node and once for the pages. */
+const RUNTIME = Symbol.for('kith.runtime');
+const shared = globalThis as { [RUNTIME]?: Runtime };
 /** Makes a runtime the one of this process. */
 export function setRuntime(runtime: Runtime): void {
-  current = runtime;
+  shared[RUNTIME] = runtime;
 }
 /** The runtime of this process. */
 export function getRuntime(): Runtime {
-  if (!current) throw new Error('the runtime of this process has not been set');
-  return current;
+  const runtime = shared[RUNTIME];
+  if (!runtime) throw new Error('the runtime of this process has not been set');
+  return runtime;
 }
 
 /** Makes a person of the staff. Without a password, one is made up and answered. */

@@ -38,6 +38,8 @@ const GRACE = 1500;
 /** Client ids below belong to the server. */
 const SERVER_IDS = 1024;
 const DRAFT_EVERY = 60;
+/** How long a page that was left waits for its last edits to be saved. */
+const LINGER = 3000;
 /** Origin of this page's own edits. */
 const LOCAL = Symbol('local edit');
 
@@ -448,6 +450,8 @@ class Session {
 
   async end({ drop = false } = {}): Promise<void> {
     if (this.#ended) return;
+    if (!drop) await this.#lastWords();
+    if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#grace);
     clearTimeout(this.#draftTimer);
@@ -455,6 +459,15 @@ class Session {
     this.#provider.destroy();
     await (drop ? this.#copy.drop() : this.#copy.close());
     this.doc.destroy();
+  }
+
+  /** Whoever leaves is gone for the others at once; what is on its way may still arrive. */
+  async #lastWords(): Promise<void> {
+    this.awareness.setLocalState(null);
+    const until = Date.now() + LINGER;
+    while (this.#unsaved && this.#provider.wsconnected && Date.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   }
 
   say(state: { field: string | undefined; draft: undefined }): void {
@@ -482,7 +495,7 @@ class Session {
   #connection(status: 'connected' | 'disconnected' | 'connecting'): void {
     if (status === 'connected') {
       // Others forgot us while we were away, and take us back only under a newer clock.
-      this.awareness.setLocalState(this.awareness.getLocalState() ?? {});
+      this.awareness.setLocalState(this.awareness.getLocalState());
     } else if (status === 'disconnected') {
       // Their old clocks would make us ignore the others for 15 seconds after the return.
       for (const client of [...this.awareness.meta.keys()]) {

@@ -1,8 +1,9 @@
 /** Sends what earlier visits left unsaved in this browser, in the background. */
+import { isApiError } from '../api.ts';
 import type { App } from '../app.svelte.ts';
 import type { Rec } from '../types.ts';
 import { LiveRecord } from './live-record.svelte.ts';
-import { unsavedDocuments } from './local-copy.ts';
+import { LocalCopy, unsavedDocuments } from './local-copy.ts';
 
 const PATIENCE = 30_000;
 
@@ -13,7 +14,11 @@ export async function sendUnsaved(app: App, except: (object: string, id: string)
     const [name = '', id = ''] = document.split('/');
     const object = app.object(name);
     if (!object || except(name, id)) continue;
-    const record = await app.api.get<Rec>(`/records/${name}/${id}`).catch(() => null);
+    const record = await app.api.get<Rec>(`/records/${name}/${id}`).catch(async (thrown: unknown) => {
+      // Deleted meanwhile, or no longer for this person: there is nowhere to send it.
+      if (isApiError(thrown) && thrown.status === 404) await new LocalCopy(app.me?.id ?? '', document).drop();
+      return null;
+    });
     if (!record) continue;
     const live = new LiveRecord(app, object, record, () => {});
     await live.open();
