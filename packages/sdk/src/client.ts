@@ -21,10 +21,6 @@ export interface Slots<P> {
   'record.panel': Titled<P> & OnObject<P> & { load: Lazy };
   /** A tab in the record page's centre. Props: `{ record }`. */
   'record.tab': Titled<P> & OnObject<P> & { load: Lazy };
-  /** A widget on My work. */
-  'home.widget': Titled<P> & { load: Lazy };
-  /** A page of its own, in the plugin's section of the rail. */
-  'nav.page': Titled<P> & { icon: string; load: Lazy };
 }
 
 export type Contributions<P> = { [S in keyof Slots<P>]?: readonly Slots<P>[S][] };

@@ -259,6 +259,6 @@ defineClient(shop, { 'record.panel': [{ id: 'p', title: 'plugin.shop', object: '
 // @ts-expect-error no such slot
 defineClient(shop, { 'record.pannel': [{ id: 'p', title: 'plugin.shop', object: 'shop.item', load }] });
 // @ts-expect-error a title that is in no catalogue
-defineClient(shop, { 'home.widget': [{ id: 'p', title: 'plugin.shpo', load }] });
+defineClient(shop, { 'record.tab': [{ id: 'p', title: 'plugin.shpo', object: 'shop.item', load }] });
 // @ts-expect-error an object that the plugin does not know
 defineClient(shop, { 'record.tab': [{ id: 'p', title: 'plugin.shop', object: 'shop.itme', load }] });
