@@ -1,6 +1,6 @@
 /** Loading a demo: its staff get logins, then each plugin loads its data through the door, all in one transaction. */
 import { readFile } from 'node:fs/promises';
-import type { DemoTools, Principal } from '@kith/sdk';
+import type { DemoPerson, DemoTools, Principal } from '@kith/sdk';
 import { hash } from '@node-rs/argon2';
 import type { Queryable } from './database.ts';
 import { BootError } from './errors.ts';
@@ -56,7 +56,7 @@ export async function seedDemo(
       (file: string) =>
         readTable(new URL(file, folder)),
   );
-  const people: DemoState['logins'] = [];
+  const people: DemoPerson[] = [];
   for (const [i, demo] of demos.entries()) people.push(...((await demo.staff?.({ table: tables[i]! })) ?? []));
   const share: DemoTools['share'] = new Map();
   const dates = datesOf(runtime.clock(), options.originalDates === true);
@@ -67,11 +67,16 @@ export async function seedDemo(
     if ((await runtime.setup.setting('demo', client)) !== undefined) throw new BootError('A demo is loaded already.');
     const principals = await createStaff(client, people, password);
     const staff = new Map([...principals].map(([email, { id }]) => [email, id]));
+    const partners: DemoState['logins'] = [];
     for (const [i, demo] of demos.entries()) {
       const asStaff = (email: string): typeof ctx => as(principals.get(email) ?? unknownStaff(email));
-      await demo.load?.({ ...ctx, table: tables[i]!, staff, share, ...dates, as: asStaff });
+      const partner: NonNullable<Parameters<NonNullable<typeof demo.load>>[0]>['partner'] = async (person) => {
+        await createPartner(client, person, password, partners.length);
+        partners.push({ email: person.email, name: person.name, role: person.audience });
+      };
+      await demo.load?.({ ...ctx, table: tables[i]!, staff, share, ...dates, as: asStaff, partner });
     }
-    await runtime.setup.setSetting('demo', { name, logins: people } satisfies DemoState, client);
+    await runtime.setup.setSetting('demo', { name, logins: [...people, ...partners] } satisfies DemoState, client);
     await runtime.setup.setSetting('organisation', { name: 'Northwind Traders', language: 'en', currency: 'USD' }, client);
   });
   await runtime.pool.query('analyze');
@@ -110,7 +115,20 @@ function weeksToNow(last: string, now: Date): number {
   return monday(now.getTime()) - monday(Date.parse(`${last}T00:00:00Z`));
 }
 
-async function createStaff(client: Queryable, people: DemoState['logins'], password: string): Promise<Map<string, Principal>> {
+async function createPartner(
+  client: Queryable,
+  person: { email: string; name: string; audience: string; company: string; admin?: boolean },
+  password: string,
+  color: number,
+): Promise<void> {
+  await client.query({
+    text: `insert into kith."user" (id, email, name, kind, audience, company, admin, password_hash, color)
+      values ($1, $2, $3, 'partner', $4, $5, $6, $7, $8)`,
+    values: [newId(), person.email, person.name, person.audience, person.company, person.admin ?? false, password, color % COLORS],
+  });
+}
+
+async function createStaff(client: Queryable, people: readonly DemoPerson[], password: string): Promise<Map<string, Principal>> {
   const staff = new Map<string, Principal>();
   for (const [i, one] of people.entries()) {
     const { rows } = await client.query<{ id: string }>({

@@ -1,5 +1,4 @@
 /** The organisation, and the first run of a Kith that is empty. */
-import type { DemoPerson } from '@kith/sdk';
 import type pg from 'pg';
 import { transaction, type Queryable } from './database.ts';
 import { conflict, invalid } from './errors.ts';
@@ -19,7 +18,8 @@ const NEW: Organisation = { name: 'Kith', language: 'en', currency: 'EUR' };
 
 export interface DemoState {
   name: string;
-  logins: DemoPerson[];
+  /** Staff by their role, partners by their audience. */
+  logins: { email: string; name: string; role: string }[];
 }
 
 export class Setup {

@@ -21,6 +21,10 @@ export interface Slots<P> {
   'record.panel': Titled<P> & OnObject<P> & { load: Lazy };
   /** A tab in the record page's centre. Props: `{ record }`. */
   'record.tab': Titled<P> & OnObject<P> & { load: Lazy };
+  /** A page of every portal, beside the lists that its declaration names. Props: `{ portal }`. */
+  'portal.page': Titled<P> & { icon: string; load: Lazy };
+  /** What a portal shows of a record, in the place of the list of its fields. Props: `{ portal, record }`. */
+  'portal.record': OnObject<P> & { id: string; load: Lazy };
 }
 
 export type Contributions<P> = { [S in keyof Slots<P>]?: readonly Slots<P>[S][] };

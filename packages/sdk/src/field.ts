@@ -63,10 +63,12 @@ export interface Option {
 /**
  * How a value may change.
  * - `live`: people co-edit it in the record's document.
+ * - `restricted`: written through the API by those who may, one change after another, and in no document: fields that
+ *   decide who sees the record, that others are derived from, or that can be written in some states only.
  * - `derived`: computed by the system; nobody writes it.
  * - `arbitrated`: an invariant a merge cannot keep (stock, unique number); changed by an action.
  */
-export type FieldMode = 'live' | 'derived' | 'arbitrated';
+export type FieldMode = 'live' | 'restricted' | 'derived' | 'arbitrated';
 
 interface FieldCommon {
   /** A record without this value is refused. */
@@ -78,6 +80,13 @@ interface FieldCommon {
   group?: string;
   /** Give the column an index; set it where lists filter or sort by this field. */
   indexed?: boolean;
+  /**
+   * Derived fields only: the value of a field of the record that a reference points at, as `reference.field`, kept
+   * the same whenever either changes. Neither the reference nor the field there may be live.
+   */
+  lookup?: string;
+  /** Taken over as `reference.field` when the record is created without a value, and left alone from then on. */
+  snapshot?: string;
 }
 
 export interface TextField extends FieldCommon {

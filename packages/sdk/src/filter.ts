@@ -4,11 +4,16 @@ import type { FieldType, FieldValue } from './field.ts';
 export const OPERATORS = ['eq', 'ne', 'lt', 'lte', 'gt', 'gte', 'in', 'nin', 'contains', 'startsWith', 'isNull', 'between'] as const;
 export type Operator = (typeof OPERATORS)[number];
 
+/** A day counted from today: `{ days: 7 }` is today in a week. For date fields, so that a saved list does not grow old. */
+export interface RelativeDay {
+  days: number;
+}
+
 /** A comparison of one field. `field` may be a dotted path over references (`company.country`). */
 export interface Comparison {
   field: string;
   op: Operator;
-  value?: FieldValue | FieldValue[];
+  value?: FieldValue | FieldValue[] | RelativeDay;
 }
 
 export type Filter = Comparison | { and: Filter[] } | { or: Filter[] } | { not: Filter };

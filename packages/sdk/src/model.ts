@@ -3,8 +3,20 @@
  * merged, names checked and defaults filled in. Server, documents and screens read this.
  */
 import { mergeOf, modeOf, type Field, type FieldMode, type Merge, type MultiSelectField, type SelectField } from './field.ts';
-import { SDK_VERSION, type Action, type AnyPlugin, type Catalogue, type Part, type View } from './plugin.ts';
+import {
+  SDK_VERSION,
+  type Action,
+  type AnyPlugin,
+  type AnyPortal,
+  type Audience,
+  type Catalogue,
+  type Part,
+  type PortalPage,
+  type PortalSelection,
+  type View,
+} from './plugin.ts';
 import { DEFAULT_ACCESS, type Access, type Rule } from './rule.ts';
+import type { Filter } from './filter.ts';
 import { isVersion, satisfies } from './version.ts';
 
 export interface ModelField {
@@ -36,11 +48,45 @@ export interface ModelObject {
   access: Access;
   views: Map<string, View & { plugin: string }>;
   actions: Map<string, Action & { plugin: string }>;
+  /** The object's documents; the first is `staff`. The host replaces what the declarations say by what it has stored. */
+  facets: Facet[];
+  /** What audiences may do here, by their key. */
+  portals: Map<string, ModelPortal>;
+}
+
+/** A document of a record: the fields that the same audiences may read and write. */
+export interface Facet {
+  /** `staff`, or its class: `supplier-rw`, `carrier-r.supplier-rw`. */
+  name: string;
+  num: number;
+  fields: Set<string>;
+}
+
+/** What an audience may do with an object's records. */
+export interface ModelPortal {
+  rows: Rule;
+  read: Set<string>;
+  write: Set<string>;
+  /** Null where the audience creates none. */
+  create: Set<string> | null;
+  actions: Set<string>;
+  keep: Set<string>;
+}
+
+export interface ModelAudience extends Audience {
+  key: string;
+  plugin: string;
+  /** In the order of the navigation. The plugin that declares a page has its label. */
+  pages: (PortalPage & { id: string; plugin: string })[];
+  answer: PortalSelection[];
+  late: PortalSelection[];
+  changed: string[];
 }
 
 export interface Model {
   plugins: Map<string, AnyPlugin>;
   objects: Map<string, ModelObject>;
+  audiences: Map<string, ModelAudience>;
   /** References into each object: who points here, by which field. */
   incoming: Map<string, { object: ModelObject; field: ModelField }[]>;
 }
@@ -57,7 +103,7 @@ const RESERVED_IDS = ['kith', 'public', 'information', 'pg', 'custom', 'system']
 
 /** Resolves plugins into a model, or throws a {@link ModelError}. Order of the list does not matter. */
 export function buildModel(plugins: readonly AnyPlugin[]): Model {
-  const model: Model = { plugins: new Map(), objects: new Map(), incoming: new Map() };
+  const model: Model = { plugins: new Map(), objects: new Map(), audiences: new Map(), incoming: new Map() };
   for (const plugin of inOrder(plugins)) {
     model.plugins.set(plugin.id, plugin);
     for (const [key, declared] of Object.entries(plugin.objects ?? {})) addObject(model, plugin, key, declared);
@@ -65,7 +111,16 @@ export function buildModel(plugins: readonly AnyPlugin[]): Model {
   for (const plugin of model.plugins.values()) {
     for (const [target, extension] of Object.entries(plugin.extend ?? {})) extend(model, plugin, target, extension);
   }
-  for (const object of model.objects.values()) checkObject(model, object);
+  for (const plugin of model.plugins.values()) addAudiences(model, plugin);
+  for (const plugin of model.plugins.values()) {
+    for (const [audience, portal] of Object.entries(plugin.portals ?? {})) openPortal(model, plugin, audience, portal);
+  }
+  for (const object of model.objects.values()) {
+    checkObject(model, object);
+    for (const [audience, portal] of object.portals) checkPortal(model, object, audience, portal);
+    object.facets = facetsByClass(object);
+  }
+  for (const audience of model.audiences.values()) checkPages(model, audience);
   return model;
 }
 
@@ -129,6 +184,8 @@ function addObject(model: Model, plugin: AnyPlugin, key: string, declared: NonNu
     access: { ...DEFAULT_ACCESS, ...declared.access },
     views: new Map(),
     actions: new Map(),
+    facets: [],
+    portals: new Map(),
   };
   for (const [field, spec] of Object.entries(declared.fields)) addField(object, plugin.id, field, field, spec);
   for (const [id, view] of Object.entries(declared.views ?? {})) object.views.set(id, { ...view, plugin: plugin.id });
@@ -177,6 +234,143 @@ function extend(model: Model, plugin: AnyPlugin, target: string, extension: NonN
   }
 }
 
+function addAudiences(model: Model, plugin: AnyPlugin): void {
+  for (const [key, audience] of Object.entries(plugin.audiences ?? {})) {
+    // Names of documents are made from it: `supplier-rw`, and `staff` is taken.
+    if (!IDENTIFIER.test(key) || key === STAFF)
+      throw new ModelError(`Plugin "${plugin.id}": audience "${key}" must be a free word in camelCase`);
+    const other = model.audiences.get(key);
+    if (other) throw new ModelError(`Plugins "${other.plugin}" and "${plugin.id}" both declare an audience "${key}"; rename one`);
+    if (audience.of !== undefined && !model.objects.has(audience.of))
+      throw new ModelError(`Plugin "${plugin.id}": audience "${key}" is of "${audience.of}", which no installed plugin declares`);
+    model.audiences.set(key, { ...audience, key, plugin: plugin.id, pages: [], answer: [], late: [], changed: [] });
+  }
+}
+
+function openPortal(model: Model, plugin: AnyPlugin, key: string, portal: AnyPortal): void {
+  const say = (text: string): never => {
+    throw new ModelError(`Plugin "${plugin.id}": the portal for "${key}" ${text}`);
+  };
+  const audience = model.audiences.get(key) ?? say('is for an audience that no installed plugin declares');
+  for (const [name, declared] of Object.entries(portal.objects)) {
+    const object = model.objects.get(name);
+    if (!declared || !object) return say(`opens "${name}", which no installed plugin declares`);
+    if (object.portals.has(key)) say(`opens ${name}, which another plugin has opened to it already`);
+    object.portals.set(key, {
+      rows: declared.rows,
+      read: new Set(declared.read),
+      write: new Set(declared.write),
+      create: declared.create ? new Set(declared.create) : null,
+      actions: new Set(declared.actions),
+      keep: new Set(declared.keep),
+    });
+  }
+  for (const [id, page] of Object.entries(portal.pages ?? {})) audience.pages.push({ ...page, id, plugin: plugin.id });
+  audience.answer.push(...(portal.start?.answer ?? []));
+  audience.late.push(...(portal.start?.late ?? []));
+  audience.changed.push(...(portal.start?.changed ?? []));
+}
+
+/** Whether a value of these fields can be told from what a filter finds: every one must be readable. */
+const fieldsOfFilter = (filter: Filter): string[] => {
+  if ('and' in filter) return filter.and.flatMap(fieldsOfFilter);
+  if ('or' in filter) return filter.or.flatMap(fieldsOfFilter);
+  return 'not' in filter ? fieldsOfFilter(filter.not) : [filter.field];
+};
+
+function checkPortal(model: Model, object: ModelObject, key: string, portal: ModelPortal): void {
+  const audience = model.audiences.get(key)!;
+  const say = (text: string): never => {
+    throw new ModelError(`The portal for "${key}" opens ${object.name} and ${text}`);
+  };
+  const named = [...portal.read, ...portal.write, ...(portal.create ?? []), ...portal.keep];
+  for (const name of named) if (!object.fields.has(name)) say(`names a field "${name}" that it does not have`);
+  for (const name of portal.actions) if (!object.actions.has(name)) say(`names an action "${name}" that it does not have`);
+  for (const name of [...portal.write, ...(portal.create ?? [])]) {
+    if (!portal.read.has(name)) say(`lets "${name}" be written but not read`);
+    const mode = object.fields.get(name)!.mode;
+    if (mode !== 'live' && mode !== 'restricted') say(`lets "${name}" be written, which is ${mode}`);
+  }
+  const ruled = fieldsOfRule(portal.rows).filter((name) => object.fields.has(name));
+  for (const name of ruled) {
+    if (portal.write.has(name)) say(`lets "${name}" be written, which decides what it sees`);
+    if (object.fields.get(name)!.mode === 'live') say(`decides by "${name}", which is live; make it restricted, derived or arbitrated`);
+  }
+  for (const name of companiesOf(portal.rows)) {
+    const spec = object.fields.get(name)?.spec;
+    const to = name === 'id' ? object.name : spec?.type === 'ref' ? spec.to : undefined;
+    if (audience.of === undefined || to !== audience.of)
+      say(`compares "${name}" with the company, which is no reference to ${audience.of ?? 'one'}`);
+  }
+  for (const columns of object.unique) {
+    // Who may write a unique value learns from the refusal which ones others have.
+    const tells = columns.find((name) => portal.write.has(name) || portal.create?.has(name));
+    if (tells !== undefined) say(`lets "${tells}" be written, which is unique: a refusal would tell of others' records`);
+  }
+}
+
+function checkPages(model: Model, audience: ModelAudience): void {
+  const selections = [
+    ...audience.pages.map((page) => ({ object: page.object, columns: page.columns, filter: page.filter, sort: page.sort })),
+    ...[...audience.answer, ...audience.late].map((one) => ({ ...one, columns: [] })),
+    ...audience.changed.map((object) => ({ object, columns: [], filter: undefined, sort: undefined })),
+  ];
+  for (const { object, columns, filter, sort } of selections) {
+    const portal = model.objects.get(object)?.portals.get(audience.key);
+    if (!portal) throw new ModelError(`The portal for "${audience.key}" shows ${object}, which it does not open`);
+    const shown = [...columns, ...(filter ? fieldsOfFilter(filter) : []), ...(sort ?? []).map((name) => name.replace(/^-/, ''))];
+    const hidden = shown.find((name) => !portal.read.has(name) && !SYSTEM.includes(name));
+    if (hidden !== undefined)
+      throw new ModelError(`The portal for "${audience.key}" shows or sorts by "${hidden}" of ${object}, which it may not read`);
+  }
+}
+
+/** The company references that a rule compares with. */
+export function companiesOf(rule: Rule): string[] {
+  if ('and' in rule) return rule.and.flatMap(companiesOf);
+  if ('or' in rule) return rule.or.flatMap(companiesOf);
+  if ('not' in rule) return companiesOf(rule.not);
+  return 'company' in rule ? [rule.company] : [];
+}
+
+/** Name of the class of fields that no audience reads. */
+export const STAFF = 'staff';
+
+/** Who else reads and writes a field: `staff` for nobody, else `carrier-r.supplier-rw`. */
+export function classOf(object: ModelObject, name: string): string {
+  const audiences: string[] = [];
+  for (const [key, portal] of object.portals) {
+    if (portal.read.has(name)) audiences.push(`${key}-${portal.write.has(name) ? 'rw' : 'r'}`);
+  }
+  return audiences.length === 0 ? STAFF : audiences.sort().join('.');
+}
+
+/** The documents of an object that has none yet: one for each class of its fields. */
+function facetsByClass(object: ModelObject): Facet[] {
+  const facets: Facet[] = [{ name: STAFF, num: 0, fields: new Set() }];
+  for (const field of object.fields.values()) {
+    if (field.merge === 'none') continue;
+    const name = classOf(object, field.name);
+    let facet = facets.find((one) => one.name === name);
+    if (!facet) facets.push((facet = { name, num: facets.length, fields: new Set() }));
+    facet.fields.add(field.name);
+  }
+  return facets;
+}
+
+/** A lookup or snapshot path: the reference, and the field of the record that it points at. */
+export function pathOf(
+  model: Model,
+  object: ModelObject,
+  path: string,
+): { ref: ModelField; target: ModelObject; source: ModelField } | undefined {
+  const [refName = '', sourceName = '', ...rest] = path.split('.');
+  const ref = object.fields.get(refName);
+  const target = ref?.spec.type === 'ref' ? model.objects.get(ref.spec.to) : undefined;
+  const source = target?.fields.get(sourceName);
+  return ref && target && source && rest.length === 0 ? { ref, target, source } : undefined;
+}
+
 function checkObject(model: Model, object: ModelObject): void {
   const say = (text: string): never => {
     throw new ModelError(`Plugin "${object.plugin}": object ${object.name} ${text}`);
@@ -200,6 +394,15 @@ function checkObject(model: Model, object: ModelObject): void {
     say(`has stages in "${object.stages}", which is no select field`);
   }
   for (const field of object.fields.values()) {
+    const { lookup, snapshot } = field.spec;
+    const path = lookup ?? snapshot;
+    if (path !== undefined) {
+      const found = pathOf(model, object, path);
+      if (!found) return say(`takes "${field.name}" from "${path}", which is no field of a record that it refers to`);
+      if (found.source.type !== field.type) say(`takes "${field.name}" from "${path}", which is of another type`);
+      if (lookup !== undefined && (field.mode !== 'derived' || found.ref.mode === 'live' || found.source.mode === 'live'))
+        say(`keeps "${field.name}" as "${path}": it must be derived, and neither the reference nor that field live`);
+    }
     if (field.spec.type !== 'ref' && field.spec.type !== 'refs') continue;
     if (!model.objects.has(field.spec.to)) say(`refers in "${field.name}" to "${field.spec.to}", which no installed plugin declares`);
     const list = model.incoming.get(field.spec.to) ?? [];
@@ -214,6 +417,8 @@ export function fieldsOfRule(rule: Rule): string[] {
   if ('or' in rule) return rule.or.flatMap(fieldsOfRule);
   if ('not' in rule) return fieldsOfRule(rule.not);
   if ('owner' in rule) return [rule.owner];
+  if ('company' in rule) return [rule.company];
+  if ('guest' in rule) return ['id'];
   if ('field' in rule) return [rule.field];
   return [];
 }
@@ -234,6 +439,10 @@ export function labelKeys(plugin: AnyPlugin): string[] {
       keys.push(`action.${key}.${name}`);
       for (const [input, spec] of Object.entries(one.input ?? {})) ofField(`${key}.${name}`, input, spec);
     }
+  }
+  for (const audience of Object.keys(plugin.audiences ?? {})) keys.push(`audience.${audience}`);
+  for (const [audience, portal] of Object.entries(plugin.portals ?? {})) {
+    for (const page of Object.keys(portal.pages ?? {})) keys.push(`page.${audience}.${page}`);
   }
   for (const [target, extension] of Object.entries(plugin.extend ?? {})) {
     const key = target.slice(target.indexOf('.') + 1);

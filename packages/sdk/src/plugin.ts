@@ -36,8 +36,67 @@ export interface Action<I extends Fields = Fields> {
   input?: I;
   /** Who may run it; unless told, whoever may update the record. */
   permission?: Rule;
-  /** Where it is offered. The API always offers it. */
+  /** Where staff are offered it. The API always offers it; a portal offers what it names under `actions`. */
   offered?: readonly ('button' | 'bulk')[];
+}
+
+/** A kind of people from outside: the partners of one sort, or guests. Its key is unique among all plugins. */
+export interface Audience<O extends string = string> {
+  /** A Lucide icon's name. */
+  icon: string;
+  /** The object whose records are the companies that these partners belong to. Left out for guests, who have one record each. */
+  of?: O;
+  /** How staff appear to them beside what is being edited: by the organisation's name unless told. */
+  staff?: 'organisation' | 'name';
+}
+
+/** What an audience may do with an object's records. Field rights are allow-lists. */
+export interface PortalObject<F extends string = string, A extends string = string> {
+  /** Which records. Fields named here are in no document, and never writable by the audience. */
+  rows: Rule;
+  read: readonly F[];
+  /** Fields that may be changed, by PATCH or in the document. All of them must be readable. */
+  write?: readonly F[];
+  /** Fields that may be given to a new record, which must then fit `rows`; without it the audience creates none. */
+  create?: readonly F[];
+  actions?: readonly A[];
+  /** Fields that the audience writes and that stay when the record passes to another company; the others are emptied. */
+  keep?: readonly F[];
+}
+
+/** A page of a portal: a list of records. */
+export interface PortalPage<O extends string = string> {
+  object: O;
+  icon: string;
+  /** Readable fields of the object. */
+  columns: readonly string[];
+  filter?: Filter;
+  sort?: readonly string[];
+}
+
+/** Records that the start page shows under a heading. */
+export interface PortalSelection<O extends string = string> {
+  object: O;
+  filter: Filter;
+  sort?: readonly string[];
+}
+
+/** What one plugin opens to an audience. Several plugins may open something to the same one. */
+export interface Portal<M = Record<string, AnyObject>> {
+  objects: {
+    [K in keyof M & string]?: M[K] extends { fields: infer F; actions?: infer A }
+      ? PortalObject<(keyof F & string) | `${string}__${string}`, keyof NonNullable<A> & string>
+      : never;
+  };
+  /** Pages by their key, in the order of the navigation. */
+  pages?: Record<string, PortalPage<keyof M & string>>;
+  start?: {
+    /** What waits for the partner's answer. */
+    answer?: readonly PortalSelection<keyof M & string>[];
+    late?: readonly PortalSelection<keyof M & string>[];
+    /** Objects whose changes since the last visit are shown. */
+    changed?: readonly (keyof M & string)[];
+  };
 }
 
 export interface ObjectDeclaration<F extends Fields = Fields, A extends Record<string, Action> = Record<string, Action>> {
@@ -87,7 +146,16 @@ export interface AnyPlugin {
   needs?: readonly { plugin: AnyPlugin; range: string }[];
   objects?: Record<string, AnyObject>;
   extend?: Record<string, Extension>;
+  audiences?: Record<string, Audience>;
+  portals?: Record<string, AnyPortal>;
   locales: Record<string, Catalogue>;
+}
+
+/** A portal of any shape, as the host reads it. */
+export interface AnyPortal {
+  objects: Record<string, PortalObject | undefined>;
+  pages?: Record<string, PortalPage>;
+  start?: { answer?: readonly PortalSelection[]; late?: readonly PortalSelection[]; changed?: readonly string[] };
 }
 
 /** An object of any shape, as the host reads it. */
@@ -159,6 +227,10 @@ export function definePlugin<
   needs?: N;
   objects?: O & CheckObjects<O, ObjectNames<Id, O, N>>;
   extend?: E & CheckExtensions<E, ObjectNames<Id, O, N>>;
+  /** People from outside to whom this plugin, or one that needs it, opens a portal. */
+  audiences?: Record<string, Audience<ObjectNames<Id, O, N>>>;
+  /** What is opened to whom, by the audience's key. */
+  portals?: Record<string, Portal<OwnObjects<{ id: Id; objects: O }> & NeededObjects<{ needs: N }>>>;
   /** Texts per language; English is complete, the others have the same keys. */
   locales: { en: L } & Record<string, { [K in keyof L]: string }>;
 }): Plugin<Id, O, N, L> {
@@ -179,6 +251,8 @@ export interface Plugin<
   needs: N;
   objects: O;
   extend?: Record<string, Extension>;
+  audiences?: Record<string, Audience>;
+  portals?: Record<string, AnyPortal>;
   locales: { en: L } & Record<string, Catalogue>;
 }
 

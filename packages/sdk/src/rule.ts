@@ -15,6 +15,10 @@ export type Rule =
   | { role: Role[] }
   /** The acting user is the value of this user field. */
   | { owner: string }
+  /** The acting partner's company is the value of this reference, or the record itself for `id`. */
+  | { company: string }
+  /** The acting guest was given this very record. */
+  | { guest: true }
   | { field: string; op: Exclude<Operator, 'contains' | 'startsWith'>; value?: FieldValue | FieldValue[] }
   | { and: Rule[] }
   | { or: Rule[] }
@@ -24,6 +28,8 @@ export const everyone: Rule = { everyone: true };
 export const nobody: Rule = { nobody: true };
 export const role = (...roles: Role[]): Rule => ({ role: roles });
 export const owner = (field: string): Rule => ({ owner: field });
+export const company = (field: string): Rule => ({ company: field });
+export const guest: Rule = { guest: true };
 export const allOf = (...rules: Rule[]): Rule => ({ and: rules });
 export const anyOf = (...rules: Rule[]): Rule => ({ or: rules });
 export const not = (rule: Rule): Rule => ({ not: rule });

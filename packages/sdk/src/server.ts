@@ -4,13 +4,29 @@ import type { Filter } from './filter.ts';
 import type { AnyPlugin, Fields, FieldsOf, ObjectsOf, RecordFields } from './plugin.ts';
 import type { Role } from './rule.ts';
 
-/** Who acts: a person of the staff, an API key, a plugin, or the system itself. */
+/** Who acts: a person of the staff, a partner, a guest, an API key, a plugin, or the system itself. */
 export interface Principal {
-  /** UUID of the user or key; plugins and the system have fixed ones. */
+  /** UUID of the user, guest link or key; the system has a fixed one. A plugin that follows up on a change bears the id of whoever made it. */
   id: string;
-  kind: 'staff' | 'key' | 'plugin' | 'system';
+  kind: 'staff' | 'partner' | 'guest' | 'key' | 'plugin' | 'system';
   name: string;
+  /** Empty for partners and guests. */
   roles: readonly Role[];
+  /** Partners and guests: where they come from, and hence what they see. */
+  outside?: Outside;
+}
+
+export interface Outside {
+  /** Key of the audience. */
+  audience: string;
+  /** Partners: id of their company's record. */
+  company?: string;
+  /** Partners: may invite colleagues. */
+  admin?: boolean;
+  /** Guests: the only record that they see. */
+  record?: { object: string; id: string };
+  /** A member of the staff who looks at what this partner sees: reads, never writes. The id is the staff user's. */
+  preview?: true;
 }
 
 /** A record as it travels in the API. */
@@ -78,6 +94,11 @@ export interface RecordsDoor<M> {
 export interface Context<P> {
   actor: Principal;
   records: RecordsDoor<ObjectsOf<P>>;
+  /**
+   * The same door with the plugin's own right to do everything, derived and arbitrated fields included: for what follows
+   * from a change that the actor was allowed. The ledger names the actor.
+   */
+  asPlugin: RecordsDoor<ObjectsOf<P>>;
   /** The current time; tests set it. */
   clock: () => Date;
   log: (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => void;
@@ -110,6 +131,22 @@ type ObjectsWithActions<O> = {
   ]: O[K];
 };
 
+/** A record that was created or changed outside documents, with its values before and after. */
+export interface Effected<F> {
+  kind: 'created' | 'changed' | 'deleted' | 'restored';
+  id: string;
+  /** Null for a new record. */
+  before: F | null;
+  record: F;
+}
+
+/**
+ * What follows from changes of an object's records: the state or the sums of others. Runs in their transaction, once for
+ * all records of a commit, and may refuse by throwing. Edits in documents do not come here: what others are derived from
+ * is `restricted`, `derived` or `arbitrated`.
+ */
+export type Effect<P, F> = (changes: readonly Effected<F>[], ctx: Context<P>) => Promise<void>;
+
 /** A change of the database that is not additive. Runs once, in order of the list. */
 export interface Migration {
   /** `0001-what-it-does`; never renamed. */
@@ -122,6 +159,9 @@ export interface Server<P> {
   plugin: P;
   guards?: P extends { objects: infer O }
     ? { [K in keyof O]?: O[K] extends { fields: infer F extends Fields } ? Guard<RecordFields<F>> : never }
+    : never;
+  effects?: P extends { objects: infer O }
+    ? { [K in keyof O]?: O[K] extends { fields: infer F extends Fields } ? Effect<P, RecordFields<F>> : never }
     : never;
   migrations?: readonly Migration[];
 }
@@ -144,6 +184,8 @@ export interface Demo<P> {
       DemoTools & {
         /** The same context, acting as one of the demo's staff. */
         as: (email: string) => Context<P>;
+        /** Gives somebody of a partner company a login. */
+        partner: (person: { email: string; name: string; audience: string; company: string; admin?: boolean }) => Promise<void>;
       },
   ) => Promise<void>;
 }
@@ -177,6 +219,7 @@ export function defineServer<const P extends AnyPlugin>(
 export interface AnyServer {
   plugin: AnyPlugin;
   guards?: Record<string, Guard<Record<string, FieldValue>> | undefined>;
+  effects?: Record<string, Effect<AnyPlugin, Record<string, FieldValue>> | undefined>;
   migrations?: readonly Migration[];
   actions?: Record<string, Record<string, ActionHandler<AnyPlugin, Record<string, FieldValue>, Record<string, FieldValue>>>>;
   demo?: Record<string, Demo<AnyPlugin>>;

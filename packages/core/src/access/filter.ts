@@ -315,12 +315,24 @@ export function ruleSql(scope: Scope, object: ModelObject, alias: string, rule: 
       negated,
     );
   }
+  if ('company' in rule) return identitySql(object, alias, rule.company, scope.principal.outside?.company, negated);
+  if ('guest' in rule) {
+    const given = scope.principal.outside?.record;
+    return identitySql(object, alias, 'id', given?.object === object.name ? given.id : undefined, negated);
+  }
   if ('field' in rule) return filterSql(scope, object, alias, rule, negated);
   if ('not' in rule) return ruleSql(scope, object, alias, rule.not, !negated);
   const all = 'and' in rule !== negated;
   const parts = ('and' in rule ? rule.and : rule.or).map((part) => ruleSql(scope, object, alias, part, negated));
   if (parts.length === 0) return all ? TRUE : FALSE;
   return sql<boolean>`(${sql.join(parts, all ? sql` and ` : sql` or `)})`;
+}
+
+/** Whether a reference, or the record's own id, is this one; nobody's is nothing. */
+function identitySql(object: ModelObject, alias: string, name: string, id: string | undefined, negated: boolean): Bool {
+  if (id === undefined) return negated ? TRUE : FALSE;
+  const { field, column } = targetOf(object, name)!;
+  return leafSql(field, sql.ref(`${alias}.${column}`), 'eq', id, negated);
 }
 
 /** True, false, or unknown: only SQL can tell. */
@@ -387,6 +399,16 @@ export function can(object: ModelObject, principal: Principal, rule: Rule, value
   if ('nobody' in rule) return false;
   if ('role' in rule) return hasRole(principal, ...rule.role);
   if ('owner' in rule) return rule.owner in values ? values[rule.owner] === principal.id : undefined;
+  if ('company' in rule) {
+    const { company } = principal.outside ?? {};
+    if (company === undefined) return false;
+    return rule.company in values ? values[rule.company] === company : undefined;
+  }
+  if ('guest' in rule) {
+    const given = principal.outside?.record;
+    if (given?.object !== object.name) return false;
+    return 'id' in values ? values.id === given.id : undefined;
+  }
   if ('field' in rule) return matches(object, rule, values);
   if ('not' in rule) return not(can(object, principal, rule.not, values));
   const parts = ('and' in rule ? rule.and : rule.or).map((part) => can(object, principal, part, values));

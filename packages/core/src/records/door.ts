@@ -747,6 +747,17 @@ export class Records {
 
   /** The context of a handler, on the transaction that it runs in. */
   #context(client: pg.PoolClient, actor: Actor, committed: Committed[]): Context<AnyPlugin> {
+    const plugin: Actor = { ...actor, principal: { id: actor.principal.id, kind: 'plugin', name: actor.principal.name, roles: ['admin'] } };
+    return {
+      actor: actor.principal,
+      records: this.#doorOn(client, actor, committed),
+      asPlugin: this.#doorOn(client, plugin, committed),
+      clock: this.#o.clock,
+      log: (level, message, data) => this.#o.log(level, message, data),
+    };
+  }
+
+  #doorOn(client: pg.PoolClient, actor: Actor, committed: Committed[]): Context<AnyPlugin>['records'] {
     const door: RecordsDoor<Record<string, { fields: Record<string, never> }>> = {
       get: async (name, id) => {
         const object = this.object(name);
@@ -782,12 +793,7 @@ export class Records {
         committed.push(await this.#moveOn(client, actor, this.object(name), id, 'delete'));
       },
     };
-    return {
-      actor: actor.principal,
-      records: door as Context<AnyPlugin>['records'],
-      clock: this.#o.clock,
-      log: (level, message, data) => this.#o.log(level, message, data),
-    };
+    return door as Context<AnyPlugin>['records'];
   }
 
   /**

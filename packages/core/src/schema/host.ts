@@ -14,7 +14,14 @@ export interface HostTables {
     id: string;
     email: string;
     name: string;
-    role: string;
+    /** Null for partners. */
+    role: string | null;
+    kind: Generated<'staff' | 'partner'>;
+    audience: string | null;
+    company: string | null;
+    admin: Generated<boolean>;
+    seen_at: Time | null;
+    visited_at: Time | null;
     active: Generated<boolean>;
     password_hash: string | null;
     language: string | null;
@@ -158,6 +165,71 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
       `create function kith.search_text(variadic parts text[]) returns text language sql immutable parallel safe
          return kith.fold(array_to_string(parts, E' \\n ', ''))`,
       `drop function kith.fold_all(text[]) cascade`,
+    ],
+  },
+  {
+    name: '0003-people-from-outside',
+    up: [
+      // Documents of an object's records. Fields move to new ones and never back, so that none is ever in two.
+      `create table kith.facet (object text not null, num smallint not null, name text not null, primary key (object, num), unique (object, name))`,
+
+      // Partners are users of another kind: of a company, in an audience, with no role.
+      `alter table kith."user" alter column role drop not null,
+         add column kind text not null default 'staff' check (kind in ('staff', 'partner')),
+         add column audience text, add column company uuid, add column admin boolean not null default false,
+         -- When they were last here, and when the visit before that ended.
+         add column seen_at timestamptz, add column visited_at timestamptz,
+         add constraint user_of check ((kind = 'staff') = (role is not null) and (kind = 'partner') = (audience is not null and company is not null))`,
+      `create index user_company on kith."user" (company) where company is not null`,
+      `alter table kith.invitation alter column role drop not null,
+         add column audience text, add column company uuid, add column admin boolean not null default false,
+         add constraint invitation_to check ((role is null) = (audience is not null and company is not null))`,
+      `create index invitation_company on kith.invitation (company) where company is not null`,
+      // A link that shows one record to whoever has it.
+      `create table kith.guest (
+         id uuid primary key, token_hash text not null unique, audience text not null, object text not null, record uuid not null,
+         name text not null, created_by uuid not null, created_at timestamptz not null default now(),
+         expires_at timestamptz not null, revoked_at timestamptz)`,
+      `create index guest_record on kith.guest (record)`,
+      // Who a ticket's bearer is, where they come from outside.
+      `alter table kith.ticket add column outside jsonb`,
+
+      // What roles may do less than the declarations say.
+      `create table kith.permission (
+         object text not null, role text not null,
+         reads boolean not null, creates boolean not null, updates boolean not null, deletes boolean not null,
+         primary key (object, role))`,
+
+      // Counts changes of anybody's rights. Whoever commits for others asks, so that nothing is done on a right that ended.
+      `create table kith.rights (one boolean primary key default true check (one), epoch bigint not null)`,
+      `insert into kith.rights (epoch) values (0)`,
+      // Volatile, so that it sees what was committed while it waited for the lock that a change of rights holds.
+      `create function kith.rights_epoch() returns bigint language plpgsql volatile as $$
+       begin
+         perform pg_advisory_xact_lock_shared(7010);
+         return (select epoch from kith.rights);
+       end $$`,
+      `create function kith.rights_changed() returns bigint language plpgsql volatile as $$
+       declare now_at bigint;
+       begin
+         perform pg_advisory_xact_lock(7010);
+         update kith.rights set epoch = epoch + 1 returning epoch into now_at;
+         return now_at;
+       end $$`,
+
+      // The second wall asks these who is reading. They answer nothing once access was withdrawn.
+      `create function kith.reading_company() returns uuid language sql stable security definer set search_path = pg_catalog as $$
+         select u.company from kith."user" u
+         where u.id = nullif(current_setting('kith.partner', true), '')::uuid and u.active and u.kind = 'partner'
+         union all
+         select nullif(current_setting('kith.preview', true), '')::uuid from kith."user" u
+         where u.id = nullif(current_setting('kith.previewer', true), '')::uuid and u.active and u.role in ('admin', 'manager')
+         limit 1
+       $$`,
+      `create function kith.reading_guest() returns uuid language sql stable security definer set search_path = pg_catalog as $$
+         select g.record from kith.guest g
+         where g.id = nullif(current_setting('kith.guest', true), '')::uuid and g.revoked_at is null and g.expires_at > now()
+       $$`,
     ],
   },
 ];
