@@ -38,9 +38,12 @@ const BASE = '/api/v1';
 /** Calls of the API with one `fetch`; every method throws {@link ApiError}. */
 export class Api {
   readonly #fetch: typeof fetch;
+  /** `audience:company`: everything is answered as those partners would have it. */
+  readonly as: string | null;
 
-  constructor(using: typeof fetch) {
+  constructor(using: typeof fetch, as: string | null = null) {
     this.#fetch = using;
+    this.as = as;
   }
 
   get<T>(path: string, query?: Query): Promise<T> {
@@ -62,7 +65,11 @@ export class Api {
       response = await this.#fetch(BASE + path, {
         method,
         credentials: 'same-origin',
-        headers: body === undefined ? { ...headers } : { 'content-type': 'application/json', ...headers },
+        headers: {
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(this.as !== null && { 'kith-as': this.as }),
+          ...headers,
+        },
         body: body === undefined ? undefined : JSON.stringify(body),
       });
     } catch {

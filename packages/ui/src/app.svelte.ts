@@ -6,6 +6,7 @@ import { Format } from './format.ts';
 import { Words, type Key, type Messages, type Values } from './i18n.ts';
 import type { LiveLists } from './live/live-lists.svelte.ts';
 import { Toasts } from './toasts.svelte.ts';
+import { pathOf } from './meta.ts';
 import type { FieldMeta, Language, Me, ObjectMeta, Reference, Refs, StaffUser } from './types.ts';
 
 export interface Organisation {
@@ -23,7 +24,7 @@ export interface AppOptions {
 }
 
 export class App {
-  readonly api: Api;
+  api: Api;
   readonly toasts = new Toasts();
   /** Titles of everything that any answer referred to. */
   readonly refs = new SvelteMap<string, Reference>();
@@ -35,6 +36,10 @@ export class App {
   objects = $state.raw<ObjectMeta[]>([]);
   users = $state.raw<StaffUser[]>([]);
   online = $state(true);
+  /** The screens are a portal's: records open there, and not all that are named can be opened. */
+  outside = $state(false);
+  /** Where signing in is done. */
+  signInAt = $state('/sign-in');
   /** The socket of live lists; there is none while rendering on the server. */
   live = $state.raw<LiveLists | null>(null);
 
@@ -78,6 +83,12 @@ export class App {
     return this.user(id)?.name ?? this.refs.get(id)?.title ?? this.t('person.system');
   }
 
+  /** Where a record's page is, if this person has one. */
+  pathTo(object: string, id: string): string | undefined {
+    if (!this.outside) return pathOf(object, id);
+    return this.object(object)?.rights.read ? `/portal/o/${object}/${id}` : undefined;
+  }
+
   /** Keeps the titles that came with an answer. */
   remember(refs: Refs | undefined): void {
     for (const [id, reference] of Object.entries(refs ?? {})) {
@@ -93,7 +104,7 @@ export class App {
       throw thrown;
     }
     if (thrown.code === 'unauthenticated') {
-      const back = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
+      const back = `${this.signInAt}?next=${encodeURIComponent(location.pathname + location.search)}`;
       this.toasts.say(this.reason(thrown), { tone: 'bad', action: { label: this.t('do.sign_in'), run: () => location.assign(back) } });
     } else this.toasts.say(this.reason(thrown), { tone: 'bad' });
   }

@@ -2,8 +2,7 @@
 import { checkValue, type Field, type FieldValue, type Operator, type Part } from '@kith/sdk';
 import type { App } from './app.svelte.ts';
 import type { Key } from './i18n.ts';
-import type { FieldMeta, ObjectMeta, OptionMeta } from './types.ts';
-import type { Rec } from './types.ts';
+import type { FieldMeta, ObjectMeta, OptionMeta, Rec } from './types.ts';
 
 /** The fields that every record has besides its own. */
 export const SYSTEM_FIELDS = ['createdAt', 'updatedAt', 'createdBy', 'updatedBy'] as const;
@@ -30,7 +29,7 @@ export function columnOf(app: App, object: ObjectMeta, name: string): FieldMeta 
 
 /** The value of a field or system field. */
 export function valueOf(record: Rec, name: string): FieldValue {
-  if (isSystem(name)) return record[name];
+  if (isSystem(name)) return record[name] ?? null;
   return record.fields[name] ?? null;
 }
 
@@ -77,13 +76,19 @@ export const optionOf = (meta: FieldMeta, value: string): OptionMeta =>
 
 export const isNumeric = (meta: FieldMeta): boolean => meta.type === 'number' || meta.type === 'money';
 
-/** Whether anybody may type into the field. */
+/** Fields in no document: whoever may, changes them by PATCH. */
+export const isPatched = (meta: FieldMeta): boolean => meta.mode === 'restricted';
+
+/** Whether the person may change the field, as far as the schema tells. */
+export function mayWrite(object: ObjectMeta, meta: FieldMeta): boolean {
+  if (isPatched(meta)) return meta.writable ?? object.rights.update;
+  return meta.mode === 'live' && (meta.writable ?? object.rights.update);
+}
+
+/** Whether the field may be edited in a list or on a page. */
 export function isEditable(object: ObjectMeta, meta: FieldMeta): boolean {
-  return (
-    meta.mode === 'live' &&
-    object.rights.update &&
-    object.facets.some((facet) => facet.access === 'write' && facet.fields.includes(meta.name))
-  );
+  if (!mayWrite(object, meta)) return false;
+  return isPatched(meta) || object.facets.some((facet) => facet.access === 'write' && facet.fields.includes(meta.name));
 }
 
 export const PARTS: readonly Part[] = ['operational', 'analytical', 'communicative', 'collaborative'];

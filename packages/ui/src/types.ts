@@ -27,6 +27,8 @@ export interface FieldMeta {
   operators: Operator[];
   sortable: boolean;
   default?: FieldValue;
+  /** Whether the caller may change it, by whatever way its mode has. */
+  writable?: boolean;
 }
 
 export interface ActionMeta {
@@ -81,9 +83,10 @@ export interface Rec {
   version: number;
   title: string;
   createdAt: string;
-  createdBy: string;
+  /** People from outside do not learn who. */
+  createdBy?: string;
   updatedAt: string;
-  updatedBy: string;
+  updatedBy?: string;
   deletedAt?: string | null;
   deletedBy?: string | null;
   fields: Record<string, FieldValue>;
@@ -128,6 +131,7 @@ export interface StaffUser {
 /** The person at the screen. */
 export interface Me {
   id: string;
+  kind: 'staff' | 'partner';
   name: string;
   email: string;
   roles: readonly Role[];

@@ -59,9 +59,14 @@ export class LiveLists {
   #place: Place | null = null;
   #closed = false;
   readonly #onConnection: (connected: boolean) => void;
+  readonly #onSignedOut: () => void;
+  readonly #query: string;
 
-  constructor(onConnection: (connected: boolean) => void) {
+  /** `as`: see what the partners of `audience:company` would. `onSignedOut`: the server ended this person's access. */
+  constructor(onConnection: (connected: boolean) => void, { as, onSignedOut }: { as?: string | null; onSignedOut?: () => void } = {}) {
     this.#onConnection = onConnection;
+    this.#onSignedOut = onSignedOut ?? (() => undefined);
+    this.#query = as ? `?as=${encodeURIComponent(as)}` : '';
     this.#connect();
     addEventListener('online', this.#retry);
   }
@@ -101,7 +106,7 @@ export class LiveLists {
   };
 
   #connect(): void {
-    const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/live`);
+    const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/live${this.#query}`);
     this.#socket?.close();
     this.#socket = socket;
     socket.onopen = () => {
@@ -119,8 +124,8 @@ export class LiveLists {
       this.people = {};
       if (this.#closed) return;
       this.#onConnection(false);
-      // Signed out: the next page or request says so.
-      if (event.code === 4401) return;
+      // Signed out, or let go: the next page or request says so too.
+      if (event.code === 4401 || event.code === 4403) return this.#onSignedOut();
       this.#timer = setTimeout(() => this.#connect(), BACKOFF[Math.min(this.#attempt++, BACKOFF.length - 1)]);
     };
   }

@@ -1,9 +1,11 @@
 /**
- * One open record, live: its document over the stock y-websocket provider, what
- * of it is saved, who else is here, and undo.
+ * One open record, live: its documents over the stock y-websocket provider, what
+ * of them is saved, who else is here, and undo.
  *
- * `values` starts with what the page loaded; once the document has arrived, live
- * fields come from it and the others stay as {@link LiveRecord.take} last told.
+ * A record has one document per class of its fields (a facet); each field lives in
+ * one of them, and this joins all that the person may. `values` starts with what the
+ * page loaded; once a document has arrived, its fields come from it and the others
+ * stay as {@link LiveRecord.take} last told.
  */
 import { REGISTERS, readField, writeField } from '@kith/doc';
 import * as decoding from 'lib0/decoding';
@@ -13,8 +15,8 @@ import * as Y from 'yjs';
 import { isApiError } from '../api.ts';
 import type { App } from '../app.svelte.ts';
 import type { Draft, FieldBinding, Remote, SharedText } from '../fields/binding.svelte.ts';
-import { complaintText, isEditable } from '../meta.ts';
-import type { FieldMeta, FieldValue, ObjectMeta, Rec } from '../types.ts';
+import { complaintText, isPatched, mayWrite } from '../meta.ts';
+import type { FieldMeta, FieldValue, ObjectMeta, Rec, Refs } from '../types.ts';
 import { LocalCopy } from './local-copy.ts';
 
 export type Status = 'connecting' | 'saving' | 'saved' | 'offline' | 'ended';
@@ -29,7 +31,6 @@ export interface Person {
   field?: string;
 }
 
-const FACET = 'staff';
 const MESSAGE_SYNC = 0;
 const MESSAGE_ACKNOWLEDGED = 100;
 const MESSAGE_CORRECTED = 101;
@@ -42,10 +43,16 @@ const DRAFT_EVERY = 60;
 const LINGER = 3000;
 /** Origin of this page's own edits. */
 const LOCAL = Symbol('local edit');
+/** The number of a step of undo, on its stack item. */
+const STEP = Symbol('step');
 
 interface Ticket {
-  facets: { name: string; access: 'write' | 'read'; ticket: string }[];
+  name: string;
+  access: 'write' | 'read';
+  ticket: string;
 }
+/** How asking for tickets ended where none came. */
+type Refusal = 'signed-out' | 'forbidden' | 'gone' | 'unreachable';
 
 export class LiveRecord {
   readonly object: ObjectMeta;
@@ -54,22 +61,33 @@ export class LiveRecord {
   readonly #base: string;
   readonly #fields = new Map<string, LiveField>();
   readonly #onNotice: (notice: Notice) => void;
+  /** The document of each field. */
+  readonly #facetOf: ReadonlyMap<string, string>;
 
   status = $state<Status>('connecting');
   end = $state<End | null>(null);
-  /** The document's content is here: fields may be edited. */
+  /** Every document's content is here. */
   ready = $state(false);
-  writable = $state(false);
   values = $state.raw<Record<string, FieldValue>>({});
   complaints = $state.raw<Record<string, string>>({});
   remotes = $state.raw<readonly Remote[]>([]);
   canUndo = $state(false);
   canRedo = $state(false);
-  #session = $state.raw<Session | null>(null);
+  #sessions = $state.raw<ReadonlyMap<string, Session>>(new Map());
+  /** Documents whose content is here, and whether it may be changed. */
+  #arrived = $state.raw<ReadonlySet<string>>(new Set());
+  #access = $state.raw<Readonly<Record<string, 'write' | 'read'>>>({});
   #stopped = false;
   #drafting = false;
+  #opened = false;
   /** Rejoins since the last time everything was saved, so that a server that keeps refusing is not asked for ever. */
   #rejoins = 0;
+  /** Numbers the steps of undo through all documents. */
+  #steps = 0;
+  #asked: Promise<Ticket[] | Refusal> | null = null;
+  /** Values that were sent and are not answered, by field. */
+  #sending = $state.raw<Readonly<Record<string, number>>>({});
+  #queue: Promise<unknown> = Promise.resolve();
 
   /** The others, each once. */
   readonly people: Person[] = $derived.by(() => {
@@ -83,6 +101,12 @@ export class LiveRecord {
     return [...found.values()];
   });
 
+  /** Whether anything may be changed here. */
+  readonly writable: boolean = $derived.by(() => {
+    if (this.end && this.end !== 'signed-out') return false;
+    return this.object.fields.some((meta) => this.mayEdit(meta));
+  });
+
   constructor(app: App, object: ObjectMeta, record: Rec, onNotice: (notice: Notice) => void) {
     this.#app = app;
     this.object = object;
@@ -90,50 +114,84 @@ export class LiveRecord {
     this.values = record.fields;
     this.#onNotice = onNotice;
     this.#base = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/collab/${object.name}`;
+    this.#facetOf = new Map(object.facets.flatMap((facet) => facet.fields.map((field): [string, string] => [field, facet.name])));
   }
 
   /** Joins. Call once. */
   async open(): Promise<void> {
+    // Where no field lives in a document, one is joined all the same: people meet in it.
+    const filled = this.object.facets.filter((facet) => facet.fields.length > 0);
+    await this.#join((filled.length > 0 ? filled : this.object.facets.slice(0, 1)).map((facet) => facet.name));
+    this.#opened = true;
+    this.#judge();
+  }
+
+  async #join(facets: readonly string[]): Promise<void> {
     const user = this.#app.me?.id;
     if (!user || this.#stopped) return;
-    const copy = new LocalCopy(user, `${this.object.name}/${this.id}/${FACET}`);
+    await Promise.all(facets.map((facet) => this.#prepare(user, facet)));
+    const tickets = await this.#tickets();
+    if (this.#stopped || this.end) return;
+    if (typeof tickets === 'string' && tickets !== 'unreachable') return this.#finish(tickets);
+    for (const facet of facets) {
+      const session = this.#sessions.get(facet);
+      if (!session) continue;
+      // Offline: the session cookie opens the door when the server is back.
+      const own = typeof tickets === 'string' ? undefined : tickets.find((one) => one.name === facet);
+      if (typeof tickets === 'string' || own) session.connect(own?.ticket ?? null);
+      else await this.#drop(session);
+    }
+    if (this.#sessions.size === 0 && facets.length > 0) this.#finish('forbidden');
+  }
+
+  /** The document as this browser kept it. */
+  async #prepare(user: string, facet: string): Promise<void> {
+    const copy = new LocalCopy(user, `${this.object.name}/${this.id}/${facet}`);
     const doc = new Y.Doc();
     while (doc.clientID < SERVER_IDS) doc.clientID = Math.floor(Math.random() * 2 ** 32);
     const kept = copy.unsaved;
     await copy.open(doc);
     if (this.#stopped) return void copy.close();
-    const session = new Session(this.#base, this.id, doc, copy, kept, {
-      changed: (names) => this.#read(names),
+    const session: Session = new Session(this.#base, this.id, facet, doc, copy, kept, {
+      changed: (names) => this.#read(facet, names),
       status: () => this.#judge(),
-      remotes: (remotes) => (this.remotes = remotes),
+      remotes: () => this.#tellRemotes(),
       corrected: (code, field, message) => this.#corrected(code, field, message),
       closed: (code) => void this.#closed(session, code),
-      ticket: () => this.#ticket({ renewal: true }),
-      fields: this.object.fields,
+      ticket: () => this.#renew(facet),
+      fields: this.object.fields.filter((meta) => this.#facetOf.get(meta.name) === facet),
     });
-    this.#session = session;
-    session.undo.on('stack-item-added', this.#stack);
+    this.#sessions = new Map(this.#sessions).set(facet, session);
+    session.undo.on('stack-item-added', ({ stackItem, type }) => {
+      stackItem.meta.set(STEP, ++this.#steps);
+      // A new edit ends what could be done again, in every document; what follows in another one is a step of its own.
+      if (type === 'undo' && !session.undo.redoing) {
+        for (const other of this.#sessions.values()) {
+          if (other === session) continue;
+          other.undo.clear(false, true);
+          other.undo.stopCapturing();
+        }
+      }
+      this.#stack();
+    });
     session.undo.on('stack-item-popped', this.#stack);
     session.undo.on('stack-cleared', this.#stack);
-    const ticket = await this.#ticket();
-    if (this.#stopped || this.end) return;
-    session.connect(ticket);
     // Without a server, what was kept is worked on.
-    if (kept) setTimeout(() => this.#session === session && !this.ready && this.#arrived(), GRACE);
+    if (kept) setTimeout(() => this.#sessions.get(facet) === session && !this.#arrived.has(facet) && this.#arrive(facet), GRACE);
   }
 
   /** Leaves. What is saved is kept nowhere; what is not waits in the browser. */
   async close(): Promise<void> {
     this.#stopped = true;
-    await this.#session?.end();
-    this.#session = null;
+    await Promise.all([...this.#sessions.values()].map((session) => session.end()));
+    this.#sessions = new Map();
   }
 
-  /** New values of what does not live in the document. */
+  /** New values of what does not live in a document. */
   take(record: Rec): void {
     const next = { ...this.values };
     for (const field of this.object.fields) {
-      if (this.ready && field.merge !== 'none') continue;
+      if (this.#isHere(field) || this.#sending[field.name]) continue;
       if (field.name in record.fields) next[field.name] = record.fields[field.name] ?? null;
     }
     this.values = next;
@@ -151,18 +209,43 @@ export class LiveRecord {
     return field;
   }
 
+  /** Takes back the last step of this page, whichever document it was in. */
   undo(): void {
-    this.#session?.undo.undo();
+    this.#latest((session) => session.undo.undoStack)?.undo.undo();
   }
   redo(): void {
-    this.#session?.undo.redo();
+    this.#latest((session) => session.undo.redoStack)?.undo.redo();
+  }
+  #latest(stackOf: (session: Session) => readonly { meta: Map<unknown, unknown> }[]): Session | undefined {
+    let found: { session: Session; step: number } | undefined;
+    for (const session of this.#sessions.values()) {
+      const top = stackOf(session).at(-1);
+      const step = top ? Number(top.meta.get(STEP) ?? 0) : -1;
+      if (top && step > (found?.step ?? -1)) found = { session, step };
+    }
+    return found?.session;
   }
 
   // What fields ask of the record.
 
+  #sessionOf(meta: FieldMeta): Session | undefined {
+    const facet = this.#facetOf.get(meta.name);
+    return facet === undefined || meta.merge === 'none' ? undefined : this.#sessions.get(facet);
+  }
+  /** Whether the field's value comes from its document by now. */
+  #isHere(meta: FieldMeta): boolean {
+    const facet = this.#facetOf.get(meta.name);
+    return meta.merge !== 'none' && facet !== undefined && this.#arrived.has(facet);
+  }
+  /** Whether the person may change the field now. */
+  mayEdit(meta: FieldMeta): boolean {
+    if (!mayWrite(this.object, meta) || (this.end && this.end !== 'signed-out')) return false;
+    if (isPatched(meta)) return true;
+    return this.#isHere(meta) && this.#access[this.#facetOf.get(meta.name) ?? ''] !== 'read';
+  }
   shared(meta: FieldMeta): SharedText | null {
-    const session = this.#session;
-    if (!session || !this.ready || (meta.merge !== 'text' && meta.merge !== 'rich')) return null;
+    const session = this.#sessionOf(meta);
+    if (!session || !this.#isHere(meta) || (meta.merge !== 'text' && meta.merge !== 'rich')) return null;
     return {
       doc: session.doc,
       awareness: session.awareness,
@@ -172,13 +255,47 @@ export class LiveRecord {
     };
   }
   write(meta: FieldMeta, value: FieldValue): void {
-    const session = this.#session;
-    if (!session || !this.ready || !this.writable) return;
+    if (!this.mayEdit(meta)) return;
     this.complain(meta.name, null);
+    if (isPatched(meta)) return void this.#patch(meta, value);
+    const session = this.#sessionOf(meta);
+    if (!session) return;
     // Each value set is one step back.
     session.undo.stopCapturing();
     writeField(session.doc, { name: meta.name, merge: meta.merge }, value, LOCAL);
   }
+
+  /** Fields outside of documents: shown at once, sent in order, put back if refused. */
+  async #patch(meta: FieldMeta, value: FieldValue): Promise<void> {
+    const { name } = meta;
+    const before = this.values[name] ?? null;
+    this.values = { ...this.values, [name]: value };
+    this.#count(name, 1);
+    const sent = this.#queue.then(() =>
+      this.#app.api.patch<Rec & { refs?: Refs }>(`/records/${this.object.name}/${this.id}?refs=1`, { [name]: value }),
+    );
+    this.#queue = sent.catch(() => undefined);
+    try {
+      const record = await sent;
+      this.#count(name, -1);
+      this.#app.remember(record.refs);
+      this.take(record);
+    } catch (thrown) {
+      this.#count(name, -1);
+      if (!this.#sending[name]) this.values = { ...this.values, [name]: before };
+      if (!isApiError(thrown)) throw thrown;
+      const about = thrown.errors.find((one) => one.field === name);
+      if (thrown.status === 401) this.#finish('signed-out');
+      const text = about ? complaintText(this.#app, meta, about.code, about.message) : this.#app.reason(thrown);
+      this.complain(name, text);
+    }
+  }
+  #count(name: string, by: 1 | -1): void {
+    const { [name]: now = 0, ...rest } = this.#sending;
+    this.#sending = now + by > 0 ? { ...rest, [name]: now + by } : rest;
+    this.#judge();
+  }
+
   complain(field: string, message: string | null): void {
     if ((this.complaints[field] ?? null) === message) return;
     const rest = { ...this.complaints };
@@ -186,36 +303,40 @@ export class LiveRecord {
     else rest[field] = message;
     this.complaints = rest;
   }
-  present(field: string | null): void {
-    this.#session?.say({ field: field ?? undefined, draft: undefined });
+  /** Tells others which field this person is in: only those who share its document learn of it. */
+  present(meta: FieldMeta | null): void {
+    const own = meta && this.#sessionOf(meta);
+    for (const session of this.#sessions.values()) session.say({ field: session === own ? meta?.name : undefined, draft: undefined });
   }
-  draft(draft: Draft | null): void {
+  draft(meta: FieldMeta, draft: Omit<Draft, 'field'> | null): void {
     this.#drafting = draft !== null;
-    this.#session?.sayDraft(draft);
+    this.#sessionOf(meta)?.sayDraft(draft && { field: meta.name, ...draft });
   }
   /** Whether something is being typed that is not a value yet. */
   get typing(): boolean {
     return this.#drafting;
   }
 
-  // What the session reports.
+  // What the sessions report.
 
   readonly #stack = (): void => {
-    this.canUndo = (this.#session?.undo.undoStack.length ?? 0) > 0;
-    this.canRedo = (this.#session?.undo.redoStack.length ?? 0) > 0;
+    const all = [...this.#sessions.values()];
+    this.canUndo = all.some((session) => session.undo.undoStack.length > 0);
+    this.canRedo = all.some((session) => session.undo.redoStack.length > 0);
   };
 
-  #arrived(): void {
-    this.ready = true;
-    this.#read(null);
+  #arrive(facet: string): void {
+    this.#arrived = new Set(this.#arrived).add(facet);
+    this.#read(facet, null);
   }
 
-  /** Takes values out of the document; all of them for null. */
-  #read(names: ReadonlySet<string> | null): void {
-    const session = this.#session;
-    if (!session || !this.ready) return;
+  /** Takes values out of a document; all of them for null. */
+  #read(facet: string, names: ReadonlySet<string> | null): void {
+    const session = this.#sessions.get(facet);
+    if (!session || !this.#arrived.has(facet)) return;
     const next = { ...this.values };
     for (const meta of this.object.fields) {
+      if (this.#facetOf.get(meta.name) !== facet) continue;
       // Rich text is shown by its editor, which binds to the document itself.
       if (meta.merge === 'none' || meta.merge === 'rich' || (names && !names.has(meta.name))) continue;
       next[meta.name] = (readField(session.doc, { name: meta.name, merge: meta.merge }) ?? null) as FieldValue;
@@ -223,11 +344,18 @@ export class LiveRecord {
     this.values = next;
   }
 
+  #tellRemotes(): void {
+    this.remotes = [...this.#sessions.values()].flatMap((session) => session.remotes);
+  }
+
   #judge(): void {
-    const session = this.#session;
-    if (!session || this.end) return;
-    if (session.arrived && !this.ready) this.#arrived();
-    const next = session.status;
+    if (this.end) return;
+    const all = [...this.#sessions];
+    for (const [facet, session] of all) if (session.arrived && !this.#arrived.has(facet)) this.#arrive(facet);
+    this.ready = (this.#opened || all.length > 0) && all.every(([facet]) => this.#arrived.has(facet));
+    const states = new Set<Status>(all.map(([, session]) => session.status));
+    if (Object.keys(this.#sending).length > 0) states.add('saving');
+    const next = (['offline', 'saving', 'connecting'] as const).find((one) => states.has(one)) ?? (this.ready ? 'saved' : 'connecting');
     if (next === 'saved') this.#rejoins = 0;
     this.status = next;
   }
@@ -239,75 +367,94 @@ export class LiveRecord {
     this.#onNotice({ kind: 'corrected', field: meta?.label ?? field, text });
   }
 
-  /** A renewal only prepares for coming back: why a door is shut is said by the socket. */
-  async #ticket({ renewal = false } = {}): Promise<string | null> {
+  /** One ticket for each document; those who ask at the same time share the answer. */
+  #tickets(): Promise<Ticket[] | Refusal> {
+    this.#asked ??= this.#ask().finally(() => (this.#asked = null));
+    return this.#asked;
+  }
+  async #ask(): Promise<Ticket[] | Refusal> {
     try {
-      const { facets } = await this.#app.api.post<Ticket>('/collab/ticket', { object: this.object.name, id: this.id });
-      const facet = facets.find((one) => one.name === FACET);
-      if (!facet) {
-        if (!renewal) this.#finish('forbidden');
-        return null;
-      }
-      this.writable = facet.access === 'write';
-      return facet.ticket;
+      const { facets } = await this.#app.api.post<{ facets: Ticket[] }>('/collab/ticket', { object: this.object.name, id: this.id });
+      this.#access = Object.fromEntries(facets.map(({ name, access }) => [name, access]));
+      return facets;
     } catch (thrown) {
       if (!isApiError(thrown)) throw thrown;
-      if (renewal) return null;
-      if (thrown.status === 401) this.#finish('signed-out');
-      else if (thrown.status === 403) this.#finish('forbidden');
-      else if (thrown.status === 404) this.#finish('gone');
-      // Offline: the session cookie opens the door when the server is back.
-      return null;
+      if (thrown.status === 401) return 'signed-out';
+      if (thrown.status === 403) return 'forbidden';
+      return thrown.status === 404 ? 'gone' : 'unreachable';
     }
   }
+  /** A renewal only prepares for coming back: why a door is shut is said by the socket. */
+  async #renew(facet: string): Promise<string | null> {
+    const tickets = await this.#tickets();
+    return typeof tickets === 'string' ? null : (tickets.find((one) => one.name === facet)?.ticket ?? null);
+  }
 
-  /** The server closed for good. */
+  /** The server closed a document for good. */
   async #closed(session: Session, code: number): Promise<void> {
-    if (this.#stopped || session !== this.#session) return;
+    if (this.#stopped || this.#sessions.get(session.facet) !== session) return;
     switch (code) {
       case 4401: {
-        if (++this.#rejoins > 3) return this.#finish('signed-out');
-        const ticket = await this.#ticket();
-        if (ticket) session.connect(ticket);
+        if (++this.#rejoins > 3 * this.#sessions.size) return this.#finish('signed-out');
+        const tickets = await this.#tickets();
+        if (typeof tickets === 'string') return tickets === 'unreachable' ? undefined : this.#finish(tickets);
+        const own = tickets.find((one) => one.name === session.facet);
+        if (own) session.connect(own.ticket);
+        else await this.#drop(session);
         return;
       }
       case 4404:
         return this.#finish('gone');
       case 4403:
-        return this.#rejoin('refused', 'forbidden');
+        return this.#rejoin(session, 'refused', 'forbidden');
       case 4413:
-        return this.#rejoin('too-large', 'closed');
+        return this.#rejoin(session, 'too-large', 'closed');
       case 4410: {
         const record = await this.#app.api
           .get<Rec>(`/records/${this.object.name}/${this.id}`)
-          .catch((thrown: unknown) => (isApiError(thrown) && thrown.offline ? undefined : null));
-        if (record === null || record?.deletedAt) {
-          await session.end({ drop: true });
-          return this.#finish('deleted');
+          .catch((thrown: unknown) => (isApiError(thrown) ? thrown : null));
+        if (this.end) return;
+        if (isApiError(record) && record.status === 401) return this.#finish('signed-out');
+        if (record === null || (isApiError(record) ? !record.offline : record.deletedAt)) {
+          await this.#drop(session);
+          return this.#finish(this.#app.me?.kind === 'partner' ? 'gone' : 'deleted');
         }
-        return this.#rejoin('moved', 'closed');
+        return this.#rejoin(session, 'moved', 'closed');
       }
       default:
         return this.#finish('closed');
     }
   }
 
-  /** Drops the copy and joins anew, once; `end` when it did not help. */
-  async #rejoin(notice: 'refused' | 'too-large' | 'moved', end: End): Promise<void> {
-    const unsaved = this.#session?.unsaved ?? false;
-    await this.#session?.end({ drop: true });
-    this.#session = null;
-    this.ready = false;
-    if (++this.#rejoins > 1) return this.#finish(end);
-    this.#onNotice({ kind: notice, lost: unsaved });
-    await this.open();
+  /** Leaves a document and throws its copy away. */
+  async #drop(session: Session): Promise<void> {
+    const { facet } = session;
+    await session.end({ drop: true });
+    if (this.#sessions.get(facet) !== session) return;
+    const rest = new Map(this.#sessions);
+    rest.delete(facet);
+    this.#sessions = rest;
+    this.#arrived = new Set([...this.#arrived].filter((one) => one !== facet));
+    this.#stack();
+    this.#tellRemotes();
   }
 
-  #finish(end: End): void {
+  /** Drops the copy of a document and joins anew, once; `end` when it did not help. */
+  async #rejoin(session: Session, notice: 'refused' | 'too-large' | 'moved', end: End): Promise<void> {
+    const { unsaved, facet } = session;
+    await this.#drop(session);
+    this.ready = false;
+    if (++this.#rejoins > Math.max(1, this.object.facets.length)) return this.#finish(end);
+    this.#onNotice({ kind: notice, lost: unsaved });
+    await this.#join([facet]);
+    this.#judge();
+  }
+
+  #finish(end: End | Refusal): void {
+    if (end === 'unreachable') return;
     this.end = end;
     this.status = end === 'signed-out' ? 'offline' : 'ended';
     this.remotes = [];
-    if (end !== 'signed-out') this.writable = false;
   }
 }
 
@@ -327,7 +474,7 @@ export class LiveField implements FieldBinding {
     return this.#record.values[this.meta.name] ?? null;
   }
   get editable(): boolean {
-    return this.#record.ready && this.#record.writable && isEditable(this.#record.object, this.meta);
+    return this.#record.mayEdit(this.meta);
   }
   get complaint(): string | null {
     return this.#record.complaints[this.meta.name] ?? null;
@@ -345,10 +492,10 @@ export class LiveField implements FieldBinding {
     this.#record.complain(this.meta.name, message);
   }
   draft(draft: Omit<Draft, 'field'> | null): void {
-    this.#record.draft(draft && { field: this.meta.name, ...draft });
+    this.#record.draft(this.meta, draft);
   }
   enter(): void {
-    this.#record.present(this.meta.name);
+    this.#record.present(this.meta);
   }
   leave(): void {
     this.#record.present(null);
@@ -358,15 +505,18 @@ export class LiveField implements FieldBinding {
 interface Reports {
   changed: (names: ReadonlySet<string>) => void;
   status: () => void;
-  remotes: (remotes: Remote[]) => void;
+  remotes: () => void;
   corrected: (code: string, field: string, message: string) => void;
   closed: (code: number) => void;
   ticket: () => Promise<string | null>;
   fields: readonly FieldMeta[];
 }
 
-/** One life of the document: from joining to leaving or being thrown out. */
+/** One life of a document: from joining to leaving or being thrown out. */
 class Session {
+  readonly facet: string;
+  /** Whoever else is in it. */
+  remotes: readonly Remote[] = [];
   readonly doc: Y.Doc;
   readonly undo: Y.UndoManager;
   readonly #provider: WebsocketProvider;
@@ -386,12 +536,13 @@ class Session {
   #draftAt = 0;
   #ended = false;
 
-  constructor(base: string, id: string, doc: Y.Doc, copy: LocalCopy, unsaved: boolean, reports: Reports) {
+  constructor(base: string, id: string, facet: string, doc: Y.Doc, copy: LocalCopy, unsaved: boolean, reports: Reports) {
+    this.facet = facet;
     this.doc = doc;
     this.#copy = copy;
     this.#reports = reports;
     this.#unsaved = unsaved;
-    this.#provider = new WebsocketProvider(`${base}/${id}`, FACET, doc, {
+    this.#provider = new WebsocketProvider(`${base}/${id}`, facet, doc, {
       connect: false,
       params: this.#params,
       // Tabs meet through the server, which knows what is saved.
@@ -564,7 +715,8 @@ class Session {
       const { field, draft, cursor } = state as Pick<Remote, 'field' | 'draft' | 'cursor'>;
       remotes.push({ client, id: user.id, name: user.name ?? '', color: user.color ?? 0, field, draft, cursor });
     }
-    this.#reports.remotes(remotes);
+    this.remotes = remotes;
+    this.#reports.remotes();
   }
 
   #correct(json: string): void {

@@ -10,13 +10,20 @@ const PATIENCE = 30_000;
 /** Opens each such record until it is saved; `except` is open on the page already. */
 export async function sendUnsaved(app: App, except: (object: string, id: string) => boolean): Promise<void> {
   if (!app.me) return;
+  const records = new Map<string, string[]>();
   for (const document of unsavedDocuments(app.me.id)) {
-    const [name = '', id = ''] = document.split('/');
+    const record = document.split('/').slice(0, 2).join('/');
+    records.set(record, [...(records.get(record) ?? []), document]);
+  }
+  for (const [key, documents] of records) {
+    const [name = '', id = ''] = key.split('/');
     const object = app.object(name);
     if (!object || except(name, id)) continue;
     const record = await app.api.get<Rec>(`/records/${name}/${id}`).catch(async (thrown: unknown) => {
       // Deleted meanwhile, or no longer for this person: there is nowhere to send it.
-      if (isApiError(thrown) && thrown.status === 404) await new LocalCopy(app.me?.id ?? '', document).drop();
+      if (isApiError(thrown) && thrown.status === 404) {
+        for (const document of documents) await new LocalCopy(app.me?.id ?? '', document).drop();
+      }
       return null;
     });
     if (!record) continue;
