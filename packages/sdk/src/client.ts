@@ -21,10 +21,14 @@ export interface Slots<P> {
   'record.panel': Titled<P> & OnObject<P> & { load: Lazy };
   /** A tab in the record page's centre. Props: `{ record }`. */
   'record.tab': Titled<P> & OnObject<P> & { load: Lazy };
-  /** A page of every portal, beside the lists that its declaration names. Props: `{ portal }`. */
-  'portal.page': Titled<P> & { icon: string; load: Lazy };
+  /** A page of every portal, beside the lists that its declaration names. Props: `{ portal }`. `admin`: for the partners' administrators only. */
+  'portal.page': Titled<P> & { icon: string; admin?: boolean; load: Lazy };
   /** What a portal shows of a record, in the place of the list of its fields. Props: `{ portal, record }`. */
   'portal.record': OnObject<P> & { id: string; load: Lazy };
+  /** How a field's values look, in lists and on pages, where they are not edited. Props: `{ value, compact? }`. */
+  'field.value': OnObject<P> & { id: string; field: string; load: Lazy };
+  /** What waits for the person on *My work*, with its own heading. Nothing is shown while it is empty. Props: `{}`. */
+  'work.section': { id: string; load: Lazy };
 }
 
 export type Contributions<P> = { [S in keyof Slots<P>]?: readonly Slots<P>[S][] };

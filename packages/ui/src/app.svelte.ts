@@ -1,5 +1,5 @@
 /** What every screen shares: who is at it, the words, the formats, the schema, the API and the toasts. */
-import { createContext } from 'svelte';
+import { createContext, type Component } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
 import { isApiError, type Api, type ApiError } from './api.ts';
 import { Format } from './format.ts';
@@ -7,7 +7,7 @@ import { Words, type Key, type Messages, type Values } from './i18n.ts';
 import type { LiveLists } from './live/live-lists.svelte.ts';
 import { Toasts } from './toasts.svelte.ts';
 import { pathOf } from './meta.ts';
-import type { FieldMeta, Language, Me, ObjectMeta, Reference, Refs, StaffUser } from './types.ts';
+import type { FieldMeta, FieldValue, Language, Me, ObjectMeta, Reference, Refs, StaffUser } from './types.ts';
 
 export interface Organisation {
   name: string;
@@ -23,11 +23,21 @@ export interface AppOptions {
   organisation: Organisation;
 }
 
+/** What a plugin's way of showing a field is given. */
+export interface Shown {
+  value: FieldValue;
+  /** One line, as in a list. */
+  compact?: boolean;
+}
+
 export class App {
   api: Api;
   readonly toasts = new Toasts();
   /** Titles of everything that any answer referred to. */
   readonly refs = new SvelteMap<string, Reference>();
+
+  /** How plugins show values of a field, by `object.field`. */
+  readonly shows = new SvelteMap<string, Component<Shown>>();
 
   me = $state.raw<Me | null>(null);
   language = $state<Language>('en');

@@ -65,6 +65,26 @@ export class Format {
     return dayIn(now, this.timeZone);
   }
 
+  /** The day so many days from today. */
+  dayFrom(days: number, now = new Date()): string {
+    return new Date(asUtc(this.today(now)) + days * DAY).toISOString().slice(0, 10);
+  }
+  /** A calendar day with its weekday, in a sentence: "Wednesday, 2 December". */
+  dayLong(day: string, now = new Date()): string {
+    const sameYear = day.slice(0, 4) === this.today(now).slice(0, 4);
+    return this.#date({ timeZone: 'UTC', weekday: 'long', day: 'numeric', month: 'long', ...(sameYear ? {} : { year: 'numeric' }) }).format(
+      asUtc(day),
+    );
+  }
+  /** The same, shortly: "Fri, 4 Dec". */
+  dayMedium(day: string): string {
+    return this.#date({ timeZone: 'UTC', weekday: 'short', day: 'numeric', month: 'short' }).format(asUtc(day));
+  }
+  /** Days from one calendar day to another. */
+  daysBetween(from: string, to: string): number {
+    return Math.round((asUtc(to) - asUtc(from)) / DAY);
+  }
+
   /** A calendar day: relative within a week, absolute beyond. */
   day(day: string, now = new Date()): string {
     const distance = Math.round((asUtc(day) - asUtc(this.today(now))) / DAY);

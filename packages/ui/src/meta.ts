@@ -1,5 +1,5 @@
 /** Reading the schema that the API describes. */
-import { checkValue, type Field, type FieldValue, type Operator, type Part } from '@kith/sdk';
+import { checkValue, type Field, type FieldValue, type Filter, type Operator, type Part, type RelativeDay } from '@kith/sdk';
 import type { App } from './app.svelte.ts';
 import type { Key } from './i18n.ts';
 import type { FieldMeta, ObjectMeta, OptionMeta, Rec } from './types.ts';
@@ -75,6 +75,14 @@ export const optionOf = (meta: FieldMeta, value: string): OptionMeta =>
   meta.options?.find((option) => option.value === value) ?? { value, label: value };
 
 export const isNumeric = (meta: FieldMeta): boolean => meta.type === 'number' || meta.type === 'money';
+
+/** Whether a filter's value is a day counted from today. */
+export const isRelative = (value: Extract<Filter, { op: unknown }>['value']): value is RelativeDay =>
+  typeof value === 'object' && value !== null && 'days' in value;
+
+/** Objects whose fields know where they belong, so that plugins may show them in their own way. */
+export const withOwners = (objects: readonly ObjectMeta[]): ObjectMeta[] =>
+  objects.map((object) => ({ ...object, fields: object.fields.map((field) => ({ ...field, of: object.name })) }));
 
 /** Fields in no document: whoever may, changes them by PATCH. */
 export const isPatched = (meta: FieldMeta): boolean => meta.mode === 'restricted';

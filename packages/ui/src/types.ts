@@ -27,6 +27,8 @@ export interface FieldMeta {
   operators: Operator[];
   sortable: boolean;
   default?: FieldValue;
+  /** The object that it belongs to. */
+  of?: string;
   /** Whether the caller may change it, by whatever way its mode has. */
   writable?: boolean;
 }

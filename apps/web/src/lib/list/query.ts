@@ -3,6 +3,7 @@
  * So a reload, a colleague with the link and the back button all see the same.
  */
 import type { Comparison, FieldValue, Filter } from '@kith/sdk';
+import { isRelative } from '@kith/ui/meta.ts';
 import type { Api, Query as Params } from '@kith/ui/api.ts';
 import type { Group, ObjectMeta, Page, Rec, Refs, SavedView, Total, ViewMeta } from '@kith/ui/types.ts';
 
@@ -100,7 +101,7 @@ export function impliedBy(conditions: readonly Filter[]): Record<string, FieldVa
   for (const condition of conditions) {
     if (!isComparison(condition) || condition.field.includes('.') || condition.value === undefined) continue;
     const { field, op, value } = condition;
-    if (op === 'eq' && !Array.isArray(value)) values[field] = value;
+    if (op === 'eq' && !Array.isArray(value) && !isRelative(value)) values[field] = value;
     else if (op === 'in' && Array.isArray(value) && value.length === 1) values[field] = value[0] ?? null;
     else if (op === 'contains' && typeof value === 'string') values[field] = [value];
   }
