@@ -7,6 +7,7 @@ import { BootError } from './errors.ts';
 import { newId } from './ids.ts';
 import { DEMO_PASSWORD, type DemoState } from './setup.ts';
 import type { Runtime } from './runtime.ts';
+import { COLORS, insertUser } from './sessions/accounts.ts';
 
 export interface DemoLogin {
   email: string;
@@ -18,8 +19,6 @@ const DAY_MS = 86_400_000;
 const WEEK_DAYS = 7;
 /** Key of the advisory lock that lets one process load a demo at a time. */
 const DEMO_LOCK = 7_004;
-/** How many of people's colours there are. */
-const COLORS = 12;
 
 /** Whether a demo has been loaded into this database. */
 export async function demoLoaded(runtime: Runtime): Promise<boolean> {
@@ -71,12 +70,17 @@ export async function seedDemo(
     for (const [i, demo] of demos.entries()) {
       const asStaff = (email: string): typeof ctx => as(principals.get(email) ?? unknownStaff(email));
       const partner: NonNullable<Parameters<NonNullable<typeof demo.load>>[0]>['partner'] = async (person) => {
-        await createPartner(client, person, password, partners.length);
-        partners.push({ email: person.email, name: person.name, role: person.audience });
+        const { email, name, audience, company, admin = false } = person;
+        await insertUser(client, { email, name, audience, company, admin, passwordHash: password });
+        partners.push({ email, name, role: audience, kind: 'partner' });
       };
       await demo.load?.({ ...ctx, table: tables[i]!, staff, share, ...dates, as: asStaff, partner });
     }
-    await runtime.setup.setSetting('demo', { name, logins: [...people, ...partners] } satisfies DemoState, client);
+    await runtime.setup.setSetting(
+      'demo',
+      { name, logins: [...people.map((one) => ({ ...one, kind: 'staff' as const })), ...partners] } satisfies DemoState,
+      client,
+    );
     await runtime.setup.setSetting('organisation', { name: 'Northwind Traders', language: 'en', currency: 'USD' }, client);
   });
   await runtime.pool.query('analyze');
@@ -113,19 +117,6 @@ function datesOf(now: Date, keep: boolean): Pick<DemoTools, 'moved' | 'today'> {
 function weeksToNow(last: string, now: Date): number {
   const monday = (time: number): number => Math.floor((time / DAY_MS + 3) / WEEK_DAYS);
   return monday(now.getTime()) - monday(Date.parse(`${last}T00:00:00Z`));
-}
-
-async function createPartner(
-  client: Queryable,
-  person: { email: string; name: string; audience: string; company: string; admin?: boolean },
-  password: string,
-  color: number,
-): Promise<void> {
-  await client.query({
-    text: `insert into kith."user" (id, email, name, kind, audience, company, admin, password_hash, color)
-      values ($1, $2, $3, 'partner', $4, $5, $6, $7, $8)`,
-    values: [newId(), person.email, person.name, person.audience, person.company, person.admin ?? false, password, color % COLORS],
-  });
 }
 
 async function createStaff(client: Queryable, people: readonly DemoPerson[], password: string): Promise<Map<string, Principal>> {

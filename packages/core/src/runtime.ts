@@ -9,6 +9,7 @@ import { Bus } from './events/bus.ts';
 import { EventTail, OutboxRelay } from './events/outbox.ts';
 import { LiveLists } from './live/lists.ts';
 import { createLog, errorData, type Log } from './log.ts';
+import { Mailer } from './mail.ts';
 import { Query } from './query/query.ts';
 import { Views } from './query/views.ts';
 import { Records, type Committed } from './records/door.ts';
@@ -17,6 +18,8 @@ import { history, type HistoryEntry } from './records/history.ts';
 import { problem } from './rest/http.ts';
 import { dispatch } from './rest/routes.ts';
 import { migrate as migrateSchema, pendingMigrations } from './schema/migrate.ts';
+import { Guests } from './sessions/guests.ts';
+import { Partners } from './sessions/partners.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { Tickets } from './sessions/tickets.ts';
 import { Setup } from './setup.ts';
@@ -52,6 +55,9 @@ export interface Runtime {
   readonly records: Records;
   readonly numbers: ReadonlyMap<string, FieldNumbers>;
   readonly sessions: Sessions;
+  readonly partners: Partners;
+  readonly guests: Guests;
+  readonly mailer: Mailer;
   readonly tickets: Tickets;
   readonly views: Views;
   readonly setup: Setup;
@@ -145,14 +151,15 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     const views = new Views(pool, model);
     let port = env.port;
     const origins = (): readonly string[] => allowedOrigins(env, port);
+    const accessChanged = (principal: string): void => {
+      bus.accessChanged(principal);
+      bus.emit('access', principal);
+    };
     const sessions = new Sessions({
       pool,
       secure: env.origin?.startsWith('https:') ?? false,
       origins,
-      accessChanged: (principal) => {
-        bus.accessChanged(principal);
-        bus.emit('access', principal);
-      },
+      accessChanged,
     });
     bus.on('access', () => sessions.forget());
     const relay = new OutboxRelay(databaseUrl, bus, log);
@@ -171,6 +178,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     };
     const records = new Records({ writePool, db, model, servers, query, numbers, told: tell, log, clock });
     const tickets = new Tickets(pool, records);
+    const partners = new Partners({ pool, model, records, accessChanged });
+    const guests = new Guests({ pool, model, records, accessChanged });
+    const mailer = new Mailer(env.smtpUrl, env.origin === undefined ? 'localhost' : new URL(env.origin).hostname, log);
+    closers.push(() => Promise.resolve(mailer.close()));
     const setup = new Setup(pool, sessions);
     const live = new LiveLists(query, pool, model);
     await setup.setting('organisation');
@@ -203,6 +214,9 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       records,
       numbers,
       sessions,
+      partners,
+      guests,
+      mailer,
       tickets,
       views,
       setup,

@@ -18,8 +18,8 @@ const NEW: Organisation = { name: 'Kith', language: 'en', currency: 'EUR' };
 
 export interface DemoState {
   name: string;
-  /** Staff by their role, partners by their audience. */
-  logins: { email: string; name: string; role: string }[];
+  /** Staff with their role; partners with their audience, and where they come from. */
+  logins: { email: string; name: string; role: string; kind: 'staff' | 'partner' }[];
 }
 
 export class Setup {
@@ -49,13 +49,13 @@ export class Setup {
   }
 
   /** What the sign-in page needs to know before anybody has signed in. */
-  async state(): Promise<{ needed: boolean; demo: boolean; logins?: { email: string; name: string }[]; organisation: { name: string } }> {
+  async state(): Promise<{ needed: boolean; demo: boolean; logins?: DemoState['logins']; organisation: { name: string } }> {
     const { rowCount } = await this.#pool.query('select 1 from kith."user" where active limit 1');
     const demo = await this.setting<DemoState>('demo');
     return {
       needed: rowCount === 0,
       demo: demo !== undefined,
-      ...(demo ? { logins: demo.logins.map(({ email, name }) => ({ email, name })) } : {}),
+      ...(demo ? { logins: demo.logins } : {}),
       organisation: { name: (await this.organisation()).name },
     };
   }

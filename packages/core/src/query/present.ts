@@ -66,10 +66,12 @@ export async function titlesOf(pool: pg.Pool, model: Model, wanted: ReadonlyMap<
     values.push([...ids]);
     const at = `any($${values.length}::uuid[])`;
     if (name === USER) {
-      parts.push(`select 'kith.user' as object, id, name as title, color::integer from kith."user" where id = ${at}`);
-      parts.push(`select 'kith.user', id, name, null::integer from kith.api_key where id = ${at}`);
+      parts.push(`select 'kith.user' as object, id, name as title, color::integer as color from kith."user" where id = ${at}`);
+      parts.push(`select 'kith.user' as object, id, name as title, null::integer as color from kith.api_key where id = ${at}`);
     } else if (object) {
-      parts.push(`select '${name}', o.id, ${titleSql(model, object, 'o')}, null::integer from ${tableName(object)} o where o.id = ${at}`);
+      parts.push(
+        `select '${name}' as object, o.id, ${titleSql(model, object, 'o')} as title, null::integer as color from ${tableName(object)} o where o.id = ${at}`,
+      );
     }
   }
   const references: References = {};

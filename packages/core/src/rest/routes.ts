@@ -14,13 +14,17 @@ import { BULK, type Actor } from '../records/door.ts';
 import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
 import { languageOf, objectMeta } from './meta.ts';
 import { openApi } from './openapi.ts';
+import { invitationMeta, mailInvitation, partnerRoutes, principalMeta } from './partners.ts';
 import { searchAll } from './search.ts';
 import { timeline } from './timeline.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Authenticated } from '../sessions/sessions.ts';
 
-/** Who may call a route before anything else is looked at. `staff` is anybody signed in or with a key. */
-export type RouteAccess = 'public' | 'staff' | 'admin' | 'person';
+/**
+ * Who may call a route before anything else is looked at. `anyone` is whoever is signed in or has a key, people from
+ * outside too; `person` those among them who have an account; `staff` the staff and keys; `lead` its administrators and managers.
+ */
+export type RouteAccess = 'public' | 'anyone' | 'person' | 'staff' | 'lead' | 'admin';
 
 export interface Call {
   runtime: Runtime;
@@ -185,11 +189,6 @@ const idempotencyKey = (request: Request): string | undefined => {
   return key;
 };
 
-const principalOf = (call: Call): Record<string, unknown> => ({
-  principal: { id: call.principal.id, kind: call.principal.kind, name: call.principal.name, roles: call.principal.roles },
-  ...(call.auth?.user ? { user: call.auth.user } : {}),
-});
-
 function limitOf(url: URL, fallback: number, most: number): number {
   const text = url.searchParams.get('limit');
   if (text === null) return fallback;
@@ -223,19 +222,31 @@ export const routes: readonly Route[] = [
     method: 'POST',
     path: '/session',
     access: 'public',
-    summary: 'Sign in; sets the session cookie',
-    doc: { body: { email: 'string', password: 'string' } },
+    summary: 'Sign in, or open a guest’s link; sets the session cookie',
+    doc: { body: { email: 'string', password: 'string', guest: 'string' } },
     handle: async (call) => {
-      const { email, password } = await call.body();
-      const { user, cookie } = await call.runtime.sessions.signIn(email, password, call.ip);
-      return json({ principal: { id: user.id, kind: user.kind, name: user.name, roles: user.roles }, user }, 200, { 'set-cookie': cookie });
+      const { email, password, guest } = await call.body();
+      const { runtime } = call;
+      if (guest !== undefined) {
+        const { principal, cookie } = await runtime.sessions.openGuest(guest);
+        return json({ principal: await principalMeta(runtime, principal) }, 200, { 'set-cookie': cookie });
+      }
+      const { principal, user, cookie } = await runtime.sessions.signIn(email, password, call.ip);
+      return json({ principal: await principalMeta(runtime, principal), user }, 200, { 'set-cookie': cookie });
     },
   },
-  { method: 'GET', path: '/session', access: 'staff', summary: 'Who am I', handle: async (call) => json(principalOf(call)) },
+  {
+    method: 'GET',
+    path: '/session',
+    access: 'anyone',
+    summary: 'Who am I',
+    handle: async ({ runtime, principal, auth }) =>
+      json({ principal: await principalMeta(runtime, principal), ...(auth?.user ? { user: auth.user } : {}) }),
+  },
   {
     method: 'DELETE',
     path: '/session',
-    access: 'staff',
+    access: 'anyone',
     summary: 'Sign out',
     doc: { status: 204 },
     handle: async (call) => empty({ 'set-cookie': await call.runtime.sessions.signOut(call.request.headers.get('cookie')) }),
@@ -522,12 +533,12 @@ export const routes: readonly Route[] = [
     method: 'POST',
     path: '/users/invitations',
     access: 'admin',
-    summary: 'Invite somebody to the staff; answers the link',
-    doc: { body: { email: 'string', name: 'string', role: 'string' }, status: 201 },
+    summary: 'Invite somebody to the staff; answers the link, and whether it was mailed',
+    doc: { body: { email: 'string', name: 'string', role: 'string', language: 'string' }, status: 201 },
     handle: async (call) => {
-      const { email, name, role } = await call.body();
-      const secret = await call.runtime.sessions.invite(call.principal, { email, name, role });
-      return json({ url: `${call.runtime.origin()}/invite/${secret}` }, 201);
+      const { email, name, role, language } = await call.body();
+      const made = await call.runtime.sessions.invite(call.principal, { email, name, role });
+      return json(await mailInvitation(call, made, language), 201);
     },
   },
   {
@@ -535,7 +546,7 @@ export const routes: readonly Route[] = [
     path: '/invitations/{token}',
     access: 'public',
     summary: 'What an invitation says',
-    handle: async (call) => json(await call.runtime.sessions.invitation(call.params.token!)),
+    handle: async (call) => json(await invitationMeta(call, await call.runtime.sessions.invitation(call.params.token!))),
   },
   {
     method: 'POST',
@@ -650,6 +661,7 @@ export const routes: readonly Route[] = [
     summary: 'This document',
     handle: async (call) => json(openApi(call.runtime.model, routes)),
   },
+  ...partnerRoutes,
 ];
 
 async function referencesOfChanges(
@@ -723,6 +735,9 @@ export async function dispatch(runtime: Runtime, request: Request, ip: string): 
     throw new KithError(403, 'wrong_origin', 'This request comes from another site; open Kith at its own address (ORIGIN).');
   }
   if (route.access !== 'public' && !auth) throw unauthenticated();
+  // What is for the staff says to people from outside only that they may not.
+  if ((route.access === 'staff' || route.access === 'lead' || route.access === 'admin') && auth?.principal.outside) throw forbidden();
+  if (route.access === 'lead' && auth && !hasRole(auth.principal, 'admin', 'manager')) throw forbidden();
   if (route.access === 'admin' && auth && !hasRole(auth.principal, 'admin')) throw forbidden();
   if (route.access === 'person' && !auth?.user) throw forbidden('This is for people, not for API keys.');
   const response = await route.handle({

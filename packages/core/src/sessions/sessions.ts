@@ -2,14 +2,25 @@
  * Sign-in and sessions of people, and API keys of programs. The only place
  * that knows Lucia. Of a session's token and of a key only a SHA-256 is stored.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import { hash as argon2, verify } from '@node-rs/argon2';
 import { Lucia, TimeSpan, type Adapter, type DatabaseSession, type DatabaseUser } from 'lucia';
 import { ROLES, type Principal, type Role } from '@kith/sdk';
 import type pg from 'pg';
 import { transaction, type Queryable } from '../database.ts';
-import { conflict, forbidden, invalid, KithError, notFound } from '../errors.ts';
+import { forbidden, invalid, KithError, notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
+import {
+  endSessions,
+  insertUser,
+  invitationGone,
+  invite,
+  invited,
+  invitedProblems,
+  passwordProblems,
+  type Invitation,
+} from './accounts.ts';
+import { GUEST_PREFIX, guestOf } from './guests.ts';
+import { sha256, token } from './secrets.ts';
 
 declare module 'lucia' {
   interface Register {
@@ -23,7 +34,13 @@ interface UserRow {
   id: string;
   email: string;
   name: string;
-  role: Role;
+  kind: 'staff' | 'partner';
+  /** Staff only. */
+  role: Role | null;
+  /** Partners only: as whom, of which company, and whether they may invite colleagues. */
+  audience: string | null;
+  company: string | null;
+  admin: boolean;
   active: boolean;
   language: string | null;
   time_zone: string | null;
@@ -34,10 +51,13 @@ interface UserRow {
 /** The person behind a session. */
 export interface SessionUser {
   id: string;
-  kind: 'staff';
+  kind: 'staff' | 'partner';
   email: string;
   name: string;
+  /** Empty for partners. */
   roles: Role[];
+  /** Partners: where they come from. */
+  partner?: { audience: string; company: string; admin: boolean };
   language: string | null;
   timeZone: string | null;
   theme: 'light' | 'dark' | 'system';
@@ -47,18 +67,11 @@ export interface SessionUser {
 
 export const COOKIE = 'kith_session';
 const DAYS = 30;
-/** How many of people's colours there are. */
-const COLORS = 12;
-export const SHORTEST_PASSWORD = 8;
 const FAILURES = 10;
 const FAILURE_WINDOW_MS = 60_000;
 const KEY_PREFIX = 'kith_';
 /** How long an answer of the database about a cookie or key is believed. Rights end within a second. */
 const BELIEVE_MS = 500;
-const INVITATION_DAYS = 14;
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-const token = (): string => randomBytes(32).toString('base64url');
 
 /** Lucia's view of the database. It never sees a token that would open a session: ids are hashed on the way. */
 class PostgresAdapter implements Adapter {
@@ -70,7 +83,7 @@ class PostgresAdapter implements Adapter {
   async getSessionAndUser(sessionId: string): Promise<[DatabaseSession | null, DatabaseUser | null]> {
     const { rows } = await this.#pool.query<UserRow & { expires_at: string }>({
       name: 'kith_session',
-      text: `select u.id, u.email, u.name, u.role, u.active, u.language, u.time_zone, u.theme, u.color, s.expires_at
+      text: `select u.id, u.email, u.name, u.kind, u.role, u.audience, u.company, u.admin, u.active, u.language, u.time_zone, u.theme, u.color, s.expires_at
         from kith.session s join kith."user" u on u.id = s.user_id where s.id = $1 and u.active`,
       values: [sha256(sessionId)],
     });
@@ -155,7 +168,7 @@ export class Sessions {
    * Signs in.
    * @throws 401 for a wrong pair, whichever part was wrong; 429 after ten failures within a minute
    */
-  async signIn(email: unknown, password: unknown, ip: string): Promise<{ user: SessionUser; cookie: string }> {
+  async signIn(email: unknown, password: unknown, ip: string): Promise<{ principal: Principal; user: SessionUser; cookie: string }> {
     if (typeof email !== 'string' || typeof password !== 'string') {
       throw invalid([{ field: typeof email === 'string' ? 'password' : 'email', code: 'required', message: 'must be a string' }]);
     }
@@ -170,8 +183,8 @@ export class Sessions {
     void settled.then(() => {
       if (this.#attempts.get(who) === settled) this.#attempts.delete(who);
     });
-    const row = await turn;
-    return { user: userOf(row), cookie: await this.open(row.id) };
+    const user = userOf(await turn);
+    return { principal: principalOf(user), user, cookie: await this.open(user.id) };
   }
 
   async #attempt(who: string, email: string, password: string): Promise<UserRow> {
@@ -200,6 +213,18 @@ export class Sessions {
     return this.#lucia.createSessionCookie(session.id).serialize();
   }
 
+  /**
+   * Opens a guest's link: no session is kept, the link itself is what the cookie carries.
+   * @throws 404 when it is unknown, revoked or too old
+   */
+  async openGuest(secret: unknown): Promise<{ principal: Principal; cookie: string }> {
+    const guest = typeof secret === 'string' ? await guestOf(this.#o.pool, secret) : null;
+    if (!guest) throw new KithError(404, 'link_gone', 'This link has expired or was withdrawn; ask for a new one.');
+    const cookie = this.#lucia.createSessionCookie(GUEST_PREFIX + (secret as string));
+    cookie.attributes.maxAge = Math.max(1, Math.floor((Date.parse(guest.expiresAt) - Date.now()) / 1000));
+    return { principal: guest.principal, cookie: cookie.serialize() };
+  }
+
   #refuseAfterFailures(who: string): void {
     const now = Date.now();
     // The table stays small: whoever has been quiet for the window is forgotten.
@@ -219,7 +244,7 @@ export class Sessions {
   /** Ends the session of a cookie and answers the cookie that clears it. */
   async signOut(cookieHeader: string | null | undefined): Promise<string> {
     const id = this.#lucia.readSessionCookie(cookieHeader ?? '');
-    if (id) {
+    if (id && !id.startsWith(GUEST_PREFIX)) {
       const { user } = await this.#lucia.validateSession(id);
       await this.#lucia.invalidateSession(id);
       this.forget();
@@ -238,16 +263,22 @@ export class Sessions {
     if (bearer !== undefined) return this.#believe(`key ${sha256(bearer)}`, () => this.#byKey(bearer));
     if (headers.authorization) return null;
     const id = headers.cookie ? this.#lucia.readSessionCookie(headers.cookie) : null;
+    if (id?.startsWith(GUEST_PREFIX)) {
+      const guest = await guestOf(this.#o.pool, id.slice(GUEST_PREFIX.length));
+      return guest && { principal: guest.principal, via: 'cookie' };
+    }
     return id ? this.#believe(`cookie ${sha256(id)}`, () => this.#byCookie(id)) : null;
   }
 
+  /** What the database says, or said a moment ago. Of people from outside it is asked each time: their access ends at once. */
   async #believe(key: string, ask: () => Promise<Authenticated | null>): Promise<Authenticated | null> {
     const now = Date.now();
     const known = this.#believed.get(key);
     if (known && known.until > now) return known.answer;
     if (this.#believed.size > 5_000) this.#believed.clear();
     const answer = await ask();
-    if (answer?.cookie === undefined) this.#believed.set(key, { until: now + BELIEVE_MS, answer });
+    if (answer?.cookie === undefined && answer?.principal.outside === undefined)
+      this.#believed.set(key, { until: now + BELIEVE_MS, answer });
     return answer;
   }
 
@@ -267,13 +298,13 @@ export class Sessions {
   }
 
   async #byCookie(id: string): Promise<Authenticated | null> {
-    const { session, user } = await this.#lucia.validateSession(id);
+    const { session } = await this.#lucia.validateSession(id);
     if (!session) return null;
     const [, full] = await new PostgresAdapter(this.#o.pool).getSessionAndUser(id);
     if (!full) return null;
     const person = userOf(full.attributes);
     return {
-      principal: { id: user.id, kind: 'staff', name: person.name, roles: person.roles },
+      principal: principalOf(person),
       via: 'cookie',
       user: person,
       ...(session.fresh ? { cookie: this.#lucia.createSessionCookie(id).serialize() } : {}),
@@ -293,26 +324,16 @@ export class Sessions {
       problems.push({ field: 'role', code: 'unknown_option', message: `must be one of ${ROLES.join(', ')}` });
     if (input.password !== undefined) problems.push(...passwordProblems('password', input.password));
     if (problems.length > 0) throw invalid(problems);
-    const id = input.id ?? newId();
-    try {
-      await on.query({
-        text: `insert into kith."user" (id, email, name, role, password_hash, language, color)
-         values ($1, $2, $3, $4, $5, $6, coalesce($7::smallint, (select (count(*) % ${COLORS})::smallint from kith."user")))`,
-        values: [
-          id,
-          email,
-          input.name?.trim() || email.split('@')[0],
-          input.role,
-          input.password === undefined ? null : await argon2(input.password),
-          input.language ?? null,
-          input.color ?? null,
-        ],
-      });
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === '23505') throw conflict(`There is a user ${email} already.`);
-      throw error;
-    }
-    return id;
+    const { id, name, language, color } = input;
+    return insertUser(on, {
+      ...(id === undefined ? {} : { id }),
+      ...(language === undefined ? {} : { language }),
+      ...(color === undefined ? {} : { color }),
+      email,
+      name: name?.trim() || email.split('@')[0]!,
+      role: input.role as Role,
+      passwordHash: input.password === undefined ? null : await argon2(input.password),
+    });
   }
 
   /** Makes an API key; the key itself is answered once and never again. */
@@ -332,48 +353,56 @@ export class Sessions {
     return { id, key };
   }
 
-  /** An invitation by link. The token is answered once. */
-  async invite(by: Principal, input: { email: unknown; name: unknown; role: unknown }): Promise<string> {
-    const problems = [];
-    const email = typeof input.email === 'string' ? input.email.trim() : '';
-    if (!/^[^\s@]+@[^\s@]+$/.test(email)) problems.push({ field: 'email', code: 'invalid', message: 'must be an e-mail address' });
+  /** Invites somebody to the staff. The token is answered once. */
+  async invite(
+    by: Principal,
+    input: { email: unknown; name: unknown; role: unknown },
+  ): Promise<{ email: string; name: string; secret: string; expiresAt: string }> {
+    const problems = invitedProblems(input);
     if (!(ROLES as readonly unknown[]).includes(input.role))
       problems.push({ field: 'role', code: 'unknown_option', message: `must be one of ${ROLES.join(', ')}` });
     if (problems.length > 0) throw invalid(problems);
-    const { rowCount } = await this.#o.pool.query('select from kith."user" where lower(email) = lower($1)', [email]);
-    if (rowCount) throw conflict(`There is a user ${email} already.`);
-    const secret = token();
-    await this.#o.pool.query(
-      `insert into kith.invitation (id, token_hash, email, name, role, created_by, expires_at) values ($1, $2, $3, $4, $5, $6, now() + interval '${INVITATION_DAYS} days')`,
-      [newId(), sha256(secret), email, typeof input.name === 'string' ? input.name.trim() : '', input.role, by.id],
-    );
-    return secret;
+    const person = invited(input);
+    const { secret, expiresAt } = await invite(this.#o.pool, by, { ...person, role: input.role as Role });
+    return { ...person, secret, expiresAt };
   }
 
   /** What an invitation says. @throws 404 when it is unknown, used or too old */
-  async invitation(secret: string): Promise<{ email: string; name: string; role: string }> {
-    const { rows } = await this.#o.pool.query<{ email: string; name: string; role: string }>(
-      'select email, name, role from kith.invitation where token_hash = $1 and used_at is null and expires_at > now()',
+  async invitation(secret: string): Promise<Invitation> {
+    const { rows } = await this.#o.pool.query<Invitation>(
+      `select email, name, role, audience, company, admin, created_by as "createdBy"
+       from kith.invitation where token_hash = $1 and used_at is null and expires_at > now()`,
       [sha256(secret)],
     );
-    if (!rows[0]) throw new KithError(404, 'invitation_gone', 'This invitation was used or has expired; ask for a new one.');
+    if (!rows[0]) throw invitationGone();
     return rows[0];
   }
 
-  /** Accepts an invitation once: makes the person and signs them in. */
+  /** Accepts an invitation once: makes the person, of the staff or a partner, and signs them in. */
   async accept(secret: string, input: { name: unknown; password: unknown }): Promise<string> {
-    const invitation = await this.invitation(secret);
+    await this.invitation(secret);
     const problems = passwordProblems('password', input.password);
     const name = typeof input.name === 'string' ? input.name.trim() : '';
     if (name === '') problems.push({ field: 'name', code: 'required', message: 'must not be empty' });
+    if (name.length > 200) problems.push({ field: 'name', code: 'too_long', message: 'must have at most 200 characters' });
     if (problems.length > 0) throw invalid(problems);
+    const passwordHash = await argon2(input.password as string);
     // The invitation is used up if and only if the person came of it.
     const id = await transaction(this.#o.pool, async (client) => {
-      const { rowCount } = await client.query('update kith.invitation set used_at = now() where token_hash = $1 and used_at is null', [
-        sha256(secret),
-      ]);
-      if (rowCount === 0) throw new KithError(404, 'invitation_gone', 'This invitation was used or has expired; ask for a new one.');
-      return this.createUser({ email: invitation.email, name, role: invitation.role, password: input.password as string }, client);
+      const { rows } = await client.query<Invitation>(
+        `update kith.invitation set used_at = now() where token_hash = $1 and used_at is null and expires_at > now()
+         returning email, name, role, audience, company, admin, created_by as "createdBy"`,
+        [sha256(secret)],
+      );
+      const invitation = rows[0];
+      if (!invitation) throw invitationGone();
+      const { email, role, audience, company, admin } = invitation;
+      return insertUser(client, {
+        email,
+        name,
+        passwordHash,
+        ...(role === null ? { audience: audience!, company: company!, admin } : { role }),
+      });
     });
     return this.open(id);
   }
@@ -381,7 +410,7 @@ export class Sessions {
   /** All staff. */
   async people(): Promise<{ id: string; name: string; email: string; color: number; role: string; active: boolean }[]> {
     const { rows } = await this.#o.pool.query<{ id: string; name: string; email: string; color: number; role: string; active: boolean }>(
-      'select id, name, email, color, role, active from kith."user" order by name, id',
+      `select id, name, email, color, role, active from kith."user" where kind = 'staff' order by name, id`,
     );
     return rows;
   }
@@ -394,12 +423,16 @@ export class Sessions {
     if (input.active !== undefined && typeof input.active !== 'boolean')
       throw invalid([{ field: 'active', code: 'invalid', message: 'must be true or false' }]);
     if (id === by.id) throw forbidden('You cannot change your own role or access; ask another administrator.');
-    const { rowCount } = await this.#o.pool.query(
-      'update kith."user" set role = coalesce($2, role), active = coalesce($3, active) where id = $1',
-      [id, input.role ?? null, input.active ?? null],
-    );
-    if (rowCount === 0) throw notFound('user');
-    if (input.active === false) await this.#lucia.invalidateUserSessions(id);
+    // Sockets and flushes that began on the old right are refused from the commit on, not only once they have heard.
+    await transaction(this.#o.pool, async (client) => {
+      await client.query('select kith.rights_changed()');
+      const { rowCount } = await client.query(
+        `update kith."user" set role = coalesce($2, role), active = coalesce($3, active) where id = $1 and kind = 'staff'`,
+        [id, input.role ?? null, input.active ?? null],
+      );
+      if (rowCount === 0) throw notFound('user');
+      if (input.active === false) await endSessions(client, id);
+    });
     this.forget();
     this.#o.accessChanged(id);
   }
@@ -450,18 +483,17 @@ export class Sessions {
     return this.open(id);
   }
 
+  /** Who somebody is now; undefined when they may come in no more. */
+  async principal(id: string): Promise<Principal | undefined> {
+    const { rows } = await this.#o.pool.query<UserRow>('select * from kith."user" where id = $1 and active', [id]);
+    return rows[0] && principalOf(userOf(rows[0]));
+  }
+
   /** One person as a session sees them. */
   async user(id: string): Promise<SessionUser | undefined> {
     const { rows } = await this.#o.pool.query<UserRow>('select * from kith."user" where id = $1', [id]);
     return rows[0] && userOf(rows[0]);
   }
-}
-
-function passwordProblems(field: string, password: unknown): { field: string; code: string; message: string }[] {
-  if (typeof password !== 'string') return [{ field, code: 'required', message: 'must be a string' }];
-  if (password.length < SHORTEST_PASSWORD)
-    return [{ field, code: 'too_short', message: `must have at least ${SHORTEST_PASSWORD} characters` }];
-  return password.length > 500 ? [{ field, code: 'too_long', message: 'must have at most 500 characters' }] : [];
 }
 
 function isTimeZone(value: unknown): boolean {
@@ -474,12 +506,23 @@ function isTimeZone(value: unknown): boolean {
 
 const userOf = (row: UserRow): SessionUser => ({
   id: row.id,
-  kind: 'staff',
+  kind: row.kind,
   email: row.email,
   name: row.name,
-  roles: [row.role],
+  roles: row.role === null ? [] : [row.role],
+  ...(row.audience !== null && row.company !== null ? { partner: { audience: row.audience, company: row.company, admin: row.admin } } : {}),
   language: row.language,
   timeZone: row.time_zone,
   theme: row.theme as SessionUser['theme'],
   color: row.color,
+});
+
+const principalOf = ({ id, kind, name, roles, partner }: SessionUser): Principal => ({
+  id,
+  kind,
+  name,
+  roles,
+  ...(partner
+    ? { outside: { audience: partner.audience, company: partner.company, ...(partner.admin ? { admin: true as const } : {}) } }
+    : {}),
 });

@@ -1,0 +1,111 @@
+/** Mail that Kith itself sends: invitations, through the server that SMTP_URL names. */
+import { IntlMessageFormat } from 'intl-messageformat';
+import { createTransport, type Transporter } from 'nodemailer';
+import de from '../locales/de.json' with { type: 'json' };
+import en from '../locales/en.json' with { type: 'json' };
+import { errorData, type Log } from './log.ts';
+
+type Key = keyof typeof en;
+const CATALOGUES: Readonly<Record<string, Readonly<Record<Key, string>>>> = { en, de };
+
+export interface Mail {
+  to: { name: string; address: string };
+  subject: string;
+  text: string;
+  html: string;
+}
+
+/** An invitation's mail, before it is put into words. */
+export interface InvitationMail {
+  to: { name: string; address: string };
+  language: string;
+  /** Who invites, and the organisation whose Kith it is. */
+  by: string;
+  organisation: string;
+  /** The partner company; absent for staff. */
+  company?: string;
+  url: string;
+  expiresAt: string;
+}
+
+/** How long a mail server may take. A person waits for the answer meanwhile. */
+const PATIENCE_MS = 5_000;
+
+export class Mailer {
+  readonly #transport: Transporter | undefined;
+  readonly #from: string;
+  readonly #log: Log;
+
+  /**
+   * @param url SMTP_URL. Mail comes from its `from` parameter, else from its user where that is an address.
+   * @param host of Kith's own address, for a sender where the URL names none
+   */
+  constructor(url: string | undefined, host: string, log: Log) {
+    this.#log = log;
+    const parsed = url === undefined ? undefined : new URL(url);
+    const user = decodeURIComponent(parsed?.username ?? '');
+    this.#from = parsed?.searchParams.get('from') ?? (user.includes('@') ? user : `kith@${host}`);
+    parsed?.searchParams.delete('from');
+    this.#transport =
+      parsed &&
+      createTransport({
+        url: parsed.href,
+        connectionTimeout: PATIENCE_MS,
+        greetingTimeout: PATIENCE_MS,
+        socketTimeout: PATIENCE_MS,
+        dnsTimeout: PATIENCE_MS,
+      });
+  }
+
+  /** Sends a mail. False when no server is named or it did not take the mail; what is wrong is in the log. */
+  async send(mail: Mail): Promise<boolean> {
+    if (!this.#transport) return false;
+    try {
+      await this.#transport.sendMail({ from: this.#from, ...mail });
+      return true;
+    } catch (error) {
+      this.#log('warn', 'a mail was not sent; check SMTP_URL', errorData(error));
+      return false;
+    }
+  }
+
+  close(): void {
+    this.#transport?.close();
+  }
+}
+
+/** An invitation in the language of whoever is invited, as plain text and as simple HTML. */
+export function invitationMail(invitation: InvitationMail): Mail {
+  const { to, language, by, organisation, company, url, expiresAt } = invitation;
+  const catalogue = CATALOGUES[language] ?? en;
+  const values = {
+    by,
+    organisation,
+    company: company ?? '',
+    name: to.name,
+    until: new Intl.DateTimeFormat(language, { dateStyle: 'long', timeZone: 'UTC' }).format(new Date(expiresAt)),
+  };
+  const say = (key: Key): string => String(new IntlMessageFormat(catalogue[key], language, undefined, { ignoreTag: true }).format(values));
+  const kind = company === undefined ? 'staff' : 'partner';
+  const hello = say(to.name === '' ? 'mail.invitation.hello.unknown' : 'mail.invitation.hello');
+  const body = say(`mail.invitation.${kind}.body`);
+  const [until, unexpected] = [say('mail.invitation.until'), say('mail.invitation.unexpected')];
+  const p = (content: string): string => `<p>${content}</p>`;
+  return {
+    to,
+    // What people typed must not begin another header.
+    subject: say(`mail.invitation.${kind}.subject`).replace(/[\r\n]+/g, ' '),
+    text: [hello, body, `${say('mail.invitation.link')}\n${url}`, until, unexpected].join('\n\n') + '\n',
+    html: [
+      `<!doctype html><html lang="${language}"><body>`,
+      p(escape(hello)),
+      p(escape(body)),
+      p(`<a href="${escape(url)}">${escape(say('mail.invitation.do'))}</a>`),
+      p(`<small>${escape(until)} ${escape(unexpected)}</small>`),
+      '</body></html>',
+    ].join('\n'),
+  };
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const escape = (text: string): string => text.replace(/[&<>"']/g, (one) => ESCAPES[one]!);
