@@ -5,11 +5,16 @@
 import { getRuntime } from '@kith/core/runtime';
 import { isLanguage, negotiate } from '@kith/ui/i18n.ts';
 import { error, redirect } from '@sveltejs/kit';
+import type { RequestEvent } from '@sveltejs/kit';
 import type { Handle, HandleFetch, HandleServerError } from '@sveltejs/kit/hooks';
+import { AS, PREVIEW } from '@kith/ui/preview.ts';
 
 const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 /** Pages for people without a session. */
-const OPEN = /^\/(sign-in|setup|invite\/[^/]+)\/?$/;
+const OPEN = /^\/(sign-in|portal\/sign-in|setup|invite\/[^/]+|guest\/[^/]+)\/?$/;
+/** Of these, the ones that whoever is signed in does not need. */
+const ENTRANCES = /^\/(sign-in|portal\/sign-in|setup)\/?$/;
+const PORTAL = /^\/portal(\/|$)/;
 
 const HEADERS: Record<string, string> = {
   'x-content-type-options': 'nosniff',
@@ -21,10 +26,12 @@ const HEADERS: Record<string, string> = {
 
 export const handle: Handle = async ({ event, resolve }) => {
   const { sessions } = getRuntime();
-  const { request, url, locals } = event;
+  const { request, locals } = event;
 
   const found = await sessions.authenticate({ cookie: request.headers.get('cookie') });
   locals.user = found?.user ?? null;
+  locals.principal = found?.principal ?? null;
+  locals.as = null;
   const chosen = event.cookies.get('kith_language');
   const own = locals.user?.language ?? chosen;
   locals.language = isLanguage(own) ? own : negotiate(request.headers.get('accept-language'));
@@ -34,11 +41,10 @@ export const handle: Handle = async ({ event, resolve }) => {
     error(403, 'This request came from another site.');
   }
 
-  if (!locals.user && !OPEN.test(url.pathname) && event.route.id !== null) {
-    const next = url.pathname + url.search;
-    redirect(303, next === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(next)}`);
+  if (event.route.id !== null) {
+    const to = direct(event);
+    if (to) redirect(303, to);
   }
-  if (locals.user && /^\/(sign-in|setup)\/?$/.test(url.pathname)) redirect(303, '/');
 
   const theme = locals.user?.theme ?? 'system';
   const response = await resolve(event, {
@@ -50,6 +56,27 @@ export const handle: Handle = async ({ event, resolve }) => {
   if (response.headers.get('content-type')?.startsWith('text/html')) response.headers.set('cache-control', 'private, no-store');
   return response;
 };
+
+/** Where somebody belongs who asked for a page that is not theirs. Partners have the portal, staff the rest. */
+function direct({ url, locals, cookies }: RequestEvent): string | null {
+  const { principal } = locals;
+  const inPortal = PORTAL.test(url.pathname) && !ENTRANCES.test(url.pathname);
+  if (!principal) {
+    if (OPEN.test(url.pathname)) return null;
+    const door = inPortal ? '/portal/sign-in' : '/sign-in';
+    const next = url.pathname + url.search;
+    return next === '/' || next === '/portal' ? door : `${door}?next=${encodeURIComponent(next)}`;
+  }
+  const home = principal.outside ? '/portal' : '/';
+  if (ENTRANCES.test(url.pathname)) return home;
+  if (principal.outside) return inPortal || OPEN.test(url.pathname) ? null : home;
+  if (!inPortal) return null;
+  // Administrators and managers may look at what a partner sees.
+  const as = cookies.get(PREVIEW);
+  if (!as || !AS.test(as) || !principal.roles.some((role) => role === 'admin' || role === 'manager')) return home;
+  locals.as = as;
+  return null;
+}
 
 /** Loads on the server reach the API without a network. */
 export const handleFetch: HandleFetch = async ({ event, request, fetch }) => {

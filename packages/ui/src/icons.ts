@@ -6,21 +6,24 @@ import Activity from '@lucide/svelte/icons/activity';
 import Archive from '@lucide/svelte/icons/archive';
 import ArrowDown from '@lucide/svelte/icons/arrow-down';
 import ArrowLeft from '@lucide/svelte/icons/arrow-left';
+import ArrowLeftRight from '@lucide/svelte/icons/arrow-left-right';
 import ArrowRight from '@lucide/svelte/icons/arrow-right';
 import ArrowUp from '@lucide/svelte/icons/arrow-up';
 import AtSign from '@lucide/svelte/icons/at-sign';
 import BadgePercent from '@lucide/svelte/icons/badge-percent';
+import Ban from '@lucide/svelte/icons/ban';
 import Bell from '@lucide/svelte/icons/bell';
 import Bold from '@lucide/svelte/icons/bold';
 import BookOpen from '@lucide/svelte/icons/book-open';
 import Bot from '@lucide/svelte/icons/bot';
-import Boxes from '@lucide/svelte/icons/boxes';
 import Box from '@lucide/svelte/icons/box';
+import Boxes from '@lucide/svelte/icons/boxes';
 import Briefcase from '@lucide/svelte/icons/briefcase';
 import Building from '@lucide/svelte/icons/building';
 import Building2 from '@lucide/svelte/icons/building-2';
 import Calendar from '@lucide/svelte/icons/calendar';
 import CalendarCheck from '@lucide/svelte/icons/calendar-check';
+import CalendarClock from '@lucide/svelte/icons/calendar-clock';
 import CalendarDays from '@lucide/svelte/icons/calendar-days';
 import ChartColumn from '@lucide/svelte/icons/chart-column';
 import ChartLine from '@lucide/svelte/icons/chart-line';
@@ -36,7 +39,10 @@ import Circle from '@lucide/svelte/icons/circle';
 import CircleAlert from '@lucide/svelte/icons/circle-alert';
 import CircleCheck from '@lucide/svelte/icons/circle-check';
 import CircleDollarSign from '@lucide/svelte/icons/circle-dollar-sign';
+import CircleDot from '@lucide/svelte/icons/circle-dot';
 import CircleQuestionMark from '@lucide/svelte/icons/circle-question-mark';
+import CircleUser from '@lucide/svelte/icons/circle-user';
+import CircleX from '@lucide/svelte/icons/circle-x';
 import ClipboardList from '@lucide/svelte/icons/clipboard-list';
 import Clock from '@lucide/svelte/icons/clock';
 import CloudOff from '@lucide/svelte/icons/cloud-off';
@@ -48,8 +54,10 @@ import Copy from '@lucide/svelte/icons/copy';
 import CornerDownLeft from '@lucide/svelte/icons/corner-down-left';
 import Ellipsis from '@lucide/svelte/icons/ellipsis';
 import ExternalLink from '@lucide/svelte/icons/external-link';
+import Eye from '@lucide/svelte/icons/eye';
 import EyeOff from '@lucide/svelte/icons/eye-off';
 import Factory from '@lucide/svelte/icons/factory';
+import File from '@lucide/svelte/icons/file';
 import FileText from '@lucide/svelte/icons/file-text';
 import Filter from '@lucide/svelte/icons/filter';
 import Flag from '@lucide/svelte/icons/flag';
@@ -57,12 +65,14 @@ import Folder from '@lucide/svelte/icons/folder';
 import GitBranch from '@lucide/svelte/icons/git-branch';
 import Globe from '@lucide/svelte/icons/globe';
 import GripVertical from '@lucide/svelte/icons/grip-vertical';
+import HandCoins from '@lucide/svelte/icons/hand-coins';
 import Handshake from '@lucide/svelte/icons/handshake';
 import Hash from '@lucide/svelte/icons/hash';
 import Heading1 from '@lucide/svelte/icons/heading-1';
 import Heading2 from '@lucide/svelte/icons/heading-2';
 import Heart from '@lucide/svelte/icons/heart';
 import History from '@lucide/svelte/icons/history';
+import Hourglass from '@lucide/svelte/icons/hourglass';
 import House from '@lucide/svelte/icons/house';
 import Inbox from '@lucide/svelte/icons/inbox';
 import Info from '@lucide/svelte/icons/info';
@@ -88,6 +98,7 @@ import MapPin from '@lucide/svelte/icons/map-pin';
 import Megaphone from '@lucide/svelte/icons/megaphone';
 import Menu from '@lucide/svelte/icons/menu';
 import MessageCircle from '@lucide/svelte/icons/message-circle';
+import MessageSquareText from '@lucide/svelte/icons/message-square-text';
 import MessagesSquare from '@lucide/svelte/icons/messages-square';
 import Minus from '@lucide/svelte/icons/minus';
 import Monitor from '@lucide/svelte/icons/monitor';
@@ -95,25 +106,32 @@ import Moon from '@lucide/svelte/icons/moon';
 import Network from '@lucide/svelte/icons/network';
 import NotebookPen from '@lucide/svelte/icons/notebook-pen';
 import Package from '@lucide/svelte/icons/package';
+import PackageCheck from '@lucide/svelte/icons/package-check';
+import PackageOpen from '@lucide/svelte/icons/package-open';
 import PanelLeft from '@lucide/svelte/icons/panel-left';
 import PanelRight from '@lucide/svelte/icons/panel-right';
-import PenLine from '@lucide/svelte/icons/pen-line';
+import Paperclip from '@lucide/svelte/icons/paperclip';
 import Pencil from '@lucide/svelte/icons/pencil';
+import PenLine from '@lucide/svelte/icons/pen-line';
 import Percent from '@lucide/svelte/icons/percent';
 import Phone from '@lucide/svelte/icons/phone';
 import Pin from '@lucide/svelte/icons/pin';
+import Plane from '@lucide/svelte/icons/plane';
 import Plus from '@lucide/svelte/icons/plus';
 import Quote from '@lucide/svelte/icons/quote';
 import Receipt from '@lucide/svelte/icons/receipt';
 import Redo2 from '@lucide/svelte/icons/redo-2';
 import RefreshCw from '@lucide/svelte/icons/refresh-cw';
 import Repeat from '@lucide/svelte/icons/repeat';
+import Reply from '@lucide/svelte/icons/reply';
 import RotateCcw from '@lucide/svelte/icons/rotate-ccw';
+import Route from '@lucide/svelte/icons/route';
 import Search from '@lucide/svelte/icons/search';
 import Send from '@lucide/svelte/icons/send';
 import Settings from '@lucide/svelte/icons/settings';
 import Share2 from '@lucide/svelte/icons/share-2';
 import Shield from '@lucide/svelte/icons/shield';
+import ShieldCheck from '@lucide/svelte/icons/shield-check';
 import ShoppingBag from '@lucide/svelte/icons/shopping-bag';
 import ShoppingCart from '@lucide/svelte/icons/shopping-cart';
 import Sigma from '@lucide/svelte/icons/sigma';
@@ -138,50 +156,40 @@ import Undo2 from '@lucide/svelte/icons/undo-2';
 import User from '@lucide/svelte/icons/user';
 import UserCheck from '@lucide/svelte/icons/user-check';
 import UserPlus from '@lucide/svelte/icons/user-plus';
+import UserRound from '@lucide/svelte/icons/user-round';
 import Users from '@lucide/svelte/icons/users';
+import UsersRound from '@lucide/svelte/icons/users-round';
+import UserX from '@lucide/svelte/icons/user-x';
 import Wallet from '@lucide/svelte/icons/wallet';
 import Warehouse from '@lucide/svelte/icons/warehouse';
 import Workflow from '@lucide/svelte/icons/workflow';
 import Wrench from '@lucide/svelte/icons/wrench';
 import X from '@lucide/svelte/icons/x';
 import Zap from '@lucide/svelte/icons/zap';
-import UserRound from '@lucide/svelte/icons/user-round';
-import MessageSquareText from '@lucide/svelte/icons/message-square-text';
-import Route from '@lucide/svelte/icons/route';
-import UsersRound from '@lucide/svelte/icons/users-round';
-import CircleUser from '@lucide/svelte/icons/circle-user';
-import Paperclip from '@lucide/svelte/icons/paperclip';
-import File from '@lucide/svelte/icons/file';
-import HandCoins from '@lucide/svelte/icons/hand-coins';
 
 export const ICONS = {
-  'hand-coins': HandCoins,
-  file: File,
-  paperclip: Paperclip,
-  'circle-user': CircleUser,
-  'users-round': UsersRound,
-  route: Route,
-  'message-square-text': MessageSquareText,
-  'user-round': UserRound,
   activity: Activity,
   archive: Archive,
   'arrow-down': ArrowDown,
   'arrow-left': ArrowLeft,
+  'arrow-left-right': ArrowLeftRight,
   'arrow-right': ArrowRight,
   'arrow-up': ArrowUp,
   'at-sign': AtSign,
   'badge-percent': BadgePercent,
+  ban: Ban,
   bell: Bell,
   bold: Bold,
   'book-open': BookOpen,
   bot: Bot,
-  boxes: Boxes,
   box: Box,
+  boxes: Boxes,
   briefcase: Briefcase,
   building: Building,
   'building-2': Building2,
   calendar: Calendar,
   'calendar-check': CalendarCheck,
+  'calendar-clock': CalendarClock,
   'calendar-days': CalendarDays,
   'chart-column': ChartColumn,
   'chart-line': ChartLine,
@@ -197,7 +205,10 @@ export const ICONS = {
   'circle-alert': CircleAlert,
   'circle-check': CircleCheck,
   'circle-dollar-sign': CircleDollarSign,
+  'circle-dot': CircleDot,
   'circle-question-mark': CircleQuestionMark,
+  'circle-user': CircleUser,
+  'circle-x': CircleX,
   'clipboard-list': ClipboardList,
   clock: Clock,
   'cloud-off': CloudOff,
@@ -209,8 +220,10 @@ export const ICONS = {
   'corner-down-left': CornerDownLeft,
   ellipsis: Ellipsis,
   'external-link': ExternalLink,
+  eye: Eye,
   'eye-off': EyeOff,
   factory: Factory,
+  file: File,
   'file-text': FileText,
   filter: Filter,
   flag: Flag,
@@ -218,12 +231,14 @@ export const ICONS = {
   'git-branch': GitBranch,
   globe: Globe,
   'grip-vertical': GripVertical,
+  'hand-coins': HandCoins,
   handshake: Handshake,
   hash: Hash,
   'heading-1': Heading1,
   'heading-2': Heading2,
   heart: Heart,
   history: History,
+  hourglass: Hourglass,
   house: House,
   inbox: Inbox,
   info: Info,
@@ -249,6 +264,7 @@ export const ICONS = {
   megaphone: Megaphone,
   menu: Menu,
   'message-circle': MessageCircle,
+  'message-square-text': MessageSquareText,
   'messages-square': MessagesSquare,
   minus: Minus,
   monitor: Monitor,
@@ -256,25 +272,32 @@ export const ICONS = {
   network: Network,
   'notebook-pen': NotebookPen,
   package: Package,
+  'package-check': PackageCheck,
+  'package-open': PackageOpen,
   'panel-left': PanelLeft,
   'panel-right': PanelRight,
+  paperclip: Paperclip,
   'pen-line': PenLine,
   pencil: Pencil,
   percent: Percent,
   phone: Phone,
   pin: Pin,
+  plane: Plane,
   plus: Plus,
   quote: Quote,
   receipt: Receipt,
   'redo-2': Redo2,
   'refresh-cw': RefreshCw,
   repeat: Repeat,
+  reply: Reply,
   'rotate-ccw': RotateCcw,
+  route: Route,
   search: Search,
   send: Send,
   settings: Settings,
   'share-2': Share2,
   shield: Shield,
+  'shield-check': ShieldCheck,
   'shopping-bag': ShoppingBag,
   'shopping-cart': ShoppingCart,
   sigma: Sigma,
@@ -299,7 +322,10 @@ export const ICONS = {
   user: User,
   'user-check': UserCheck,
   'user-plus': UserPlus,
+  'user-round': UserRound,
+  'user-x': UserX,
   users: Users,
+  'users-round': UsersRound,
   wallet: Wallet,
   warehouse: Warehouse,
   workflow: Workflow,

@@ -133,7 +133,7 @@ export interface StaffUser {
 /** The person at the screen. */
 export interface Me {
   id: string;
-  kind: 'staff' | 'partner';
+  kind: 'staff' | 'partner' | 'guest';
   name: string;
   email: string;
   roles: readonly Role[];

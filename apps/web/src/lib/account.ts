@@ -6,7 +6,7 @@ export async function signOut(app: App): Promise<void> {
   try {
     await app.api.delete('/session');
     // A full load: nothing of this person stays in memory.
-    location.assign('/sign-in');
+    location.assign(app.signInAt);
   } catch (thrown) {
     app.fail(thrown);
   }

@@ -1,15 +1,24 @@
 import { getRuntime } from '@kith/core/runtime';
+import type { Principal } from '@kith/sdk';
 import type { Me } from '@kith/ui/types.ts';
 import type { LayoutServerLoad } from './$types';
 
 export const load: LayoutServerLoad = async ({ locals }) => {
   const { setup } = getRuntime();
-  const { user } = locals;
+  const { user, principal, as } = locals;
   const { name, currency } = await setup.organisation();
   return {
-    me: user as Me | null,
+    me: (user as Me | null) ?? guest(principal),
+    as,
     language: locals.language,
     // Strangers learn the name that the sign-in page shows, and no more.
-    organisation: user ? { name, currency } : { name },
+    organisation: principal ? { name, currency } : { name },
   };
 };
+
+/** Whoever came by a link has no account, and no settings. */
+function guest(principal: Principal | null): Me | null {
+  if (principal?.kind !== 'guest') return null;
+  const { id, name } = principal;
+  return { id, kind: 'guest', name, email: '', roles: [], language: null, timeZone: null, theme: 'system', color: 0 };
+}

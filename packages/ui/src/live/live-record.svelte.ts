@@ -417,7 +417,7 @@ export class LiveRecord {
         if (isApiError(record) && record.status === 401) return this.#finish('signed-out');
         if (record === null || (isApiError(record) ? !record.offline : record.deletedAt)) {
           await this.#drop(session);
-          return this.#finish(this.#app.me?.kind === 'partner' ? 'gone' : 'deleted');
+          return this.#finish(this.#app.outside ? 'gone' : 'deleted');
         }
         return this.#rejoin(session, 'moved', 'closed');
       }

@@ -1,20 +1,76 @@
-/** What plugins add to the record page. */
+/** What plugins add to the pages. */
 import type { Lazy } from '@kith/sdk';
+import type { App, Shown } from '@kith/ui/app.svelte.ts';
 import type { Language } from '@kith/ui/types.ts';
+import type { Component } from 'svelte';
 
 export interface Slot {
   id: string;
   title: string;
   load: Lazy;
 }
+/** A page that a plugin adds to the portals. */
+export interface PageSlot extends Slot {
+  icon: string;
+  /** For the partners' administrators only. */
+  admin: boolean;
+}
+
+const installed = async () => (await import('@kith/installed/client')).clients;
 
 /** The panels or tabs for an object, titled in the reader's language. */
 export async function slotsOf(kind: 'record.panel' | 'record.tab', object: string, language: Language): Promise<Slot[]> {
-  const { clients } = await import('@kith/installed/client');
+  const clients = await installed();
   return clients.flatMap(({ plugin, slots }) => {
     const words = plugin.locales[language] ?? plugin.locales.en ?? {};
     return (slots[kind] ?? [])
       .filter((slot) => slot.object === object)
       .map((slot) => ({ id: `${plugin.id}.${slot.id}`, title: words[slot.title] ?? slot.title, load: slot.load }));
   });
+}
+
+/** The pages that plugins add to the portals. */
+export async function portalPages(language: Language): Promise<PageSlot[]> {
+  const clients = await installed();
+  return clients.flatMap(({ plugin, slots }) => {
+    const words = plugin.locales[language] ?? plugin.locales.en ?? {};
+    return (slots['portal.page'] ?? []).map((slot) => ({
+      id: `${plugin.id}.${slot.id}`,
+      title: words[slot.title] ?? slot.title,
+      icon: slot.icon,
+      admin: slot.admin ?? false,
+      load: slot.load,
+    }));
+  });
+}
+
+/** How a portal shows the records of an object, if a plugin has its own way. */
+export async function portalRecord(object: string): Promise<Slot | null> {
+  const clients = await installed();
+  for (const { plugin, slots } of clients) {
+    const slot = (slots['portal.record'] ?? []).find((one) => one.object === object);
+    if (slot) return { id: `${plugin.id}.${slot.id}`, title: '', load: slot.load };
+  }
+  return null;
+}
+
+/** What plugins add to My work. */
+export async function workSections(): Promise<Slot[]> {
+  const clients = await installed();
+  return clients.flatMap(({ plugin, slots }) =>
+    (slots['work.section'] ?? []).map((slot) => ({ id: `${plugin.id}.${slot.id}`, title: '', load: slot.load })),
+  );
+}
+
+/** Loads the plugins' own ways of showing values. */
+export async function loadShows(app: App): Promise<void> {
+  const clients = await installed();
+  await Promise.all(
+    clients
+      .flatMap(({ slots }) => slots['field.value'] ?? [])
+      .map(async ({ object, field, load }) => {
+        const { default: shown } = await load();
+        app.shows.set(`${object}.${field}`, shown as Component<Shown>);
+      }),
+  );
 }

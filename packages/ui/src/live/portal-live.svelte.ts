@@ -1,0 +1,92 @@
+/**
+ * A record as a portal shows it: live where the person may join its documents,
+ * and following what others change. In a preview nothing is joined: it reads.
+ */
+import type { App } from '../app.svelte.ts';
+import { CellField, type FieldBinding } from '../fields/binding.svelte.ts';
+import type { Portal } from '../portal.ts';
+import type { FieldMeta, ObjectMeta, Rec, Refs } from '../types.ts';
+import { LiveRecord, type Person } from './live-record.svelte.ts';
+
+/** Several changes in a row are read once. */
+const QUIET = 150;
+
+export class PortalLive {
+  readonly object: ObjectMeta;
+  readonly #app: App;
+  readonly #portal: Portal;
+  record = $state.raw<Rec>({} as Rec);
+  live = $state.raw<LiveRecord | null>(null);
+  #wait: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(app: App, portal: Portal, object: ObjectMeta, record: Rec) {
+    this.#app = app;
+    this.#portal = portal;
+    this.object = object;
+    this.record = record;
+  }
+
+  /** Joins; answers how to leave. */
+  start(): () => void {
+    if (!this.#portal.preview && this.object.facets.some((facet) => facet.fields.length > 0)) {
+      const live = new LiveRecord(this.#app, this.object, this.record, (notice) => {
+        const { t } = this.#app;
+        if (notice.kind === 'corrected') this.#app.toasts.say(`${notice.field}: ${notice.text}`, { tone: 'bad' });
+        else this.#app.toasts.say(t(`live.${notice.kind}`) + (notice.lost ? ` ${t('live.lost')}` : ''), { tone: 'bad' });
+      });
+      this.live = live;
+      void live.open();
+    }
+    return () => {
+      clearTimeout(this.#wait);
+      void this.live?.close();
+    };
+  }
+
+  /** Follows what others change; answers how to stop. Needs the socket of live lists. */
+  follow(): () => void {
+    const later = (): void => {
+      clearTimeout(this.#wait);
+      this.#wait = setTimeout(() => void this.refresh().catch(() => undefined), QUIET);
+    };
+    const { id } = this.record;
+    return (
+      this.#app.live?.watch({ object: this.object.name, filter: { field: 'id', op: 'eq', value: id } }, { changed: later, stale: later }) ??
+      (() => undefined)
+    );
+  }
+
+  async refresh(): Promise<void> {
+    const now = await this.#app.api.get<Rec & { refs?: Refs }>(`/records/${this.object.name}/${this.record.id}`, { refs: 1 });
+    this.#app.remember(now.refs);
+    this.record = now;
+    this.live?.take(now);
+  }
+
+  /** The binding of a field's widget. */
+  field(meta: FieldMeta): FieldBinding {
+    if (this.live) return this.live.field(meta.name);
+    return new CellField(
+      meta,
+      false,
+      () => this.record.fields[meta.name] ?? null,
+      () => undefined,
+    );
+  }
+  get people(): Person[] {
+    return this.live?.people ?? [];
+  }
+  /** Whether it is saved, in a word. */
+  get word(): string {
+    const { live } = this;
+    const { t } = this.#app;
+    if (!live || live.status === 'connecting') return '';
+    if (live.status === 'ended' || (live.ready && !live.writable && live.status !== 'offline')) return t('state.read_only');
+    return t(`state.${live.status}`);
+  }
+  /** Why it is live no more. */
+  get ended(): string | null {
+    const end = this.live?.end;
+    return end ? this.#app.t(`live.end.${end}`) : null;
+  }
+}
