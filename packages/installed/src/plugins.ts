@@ -1,6 +1,9 @@
 // Generated from plugins/* by packages/installed/generate.ts; do not edit.
 import type { AnyPlugin } from '@kith/sdk';
 import { contacts } from '@kith/plugin-contacts/plugin';
+import { portals } from '@kith/plugin-portals/plugin';
 import { sales } from '@kith/plugin-sales/plugin';
+import { logistics } from '@kith/plugin-logistics/plugin';
+import { suppliers } from '@kith/plugin-suppliers/plugin';
 
-export const plugins: AnyPlugin[] = [contacts, sales];
+export const plugins: AnyPlugin[] = [contacts, portals, sales, logistics, suppliers];

@@ -59,6 +59,7 @@ export const northwind: Demo<typeof sales> = {
       })),
     );
     share.set('order', new Map(orders.map((row, i) => [row.orderID!, orderIds[i]!])));
+    share.set('orderCarrier', new Map(orders.map((row) => [row.orderID!, row.shipVia!])));
 
     const lineIds = await records.createMany(
       'sales.orderLine',

@@ -1,0 +1,147 @@
+/** What suppliers does: judging answers, the commands of suppliers and staff, and what purchase orders become of them. */
+import { defineServer, type Rec } from '@kith/sdk';
+import { suppliers } from './plugin.ts';
+import { followLines, linesOf, type Ctx } from './server/follow.ts';
+import { northwind } from './server/northwind.ts';
+import { dueOf, figuresOf, guardLine, judged, underWay, type Line, type Order } from './server/terms.ts';
+
+type Refuse = (message: string, field?: string) => never;
+
+const CLOSED = 'This purchase order takes no more answers.';
+
+function requireUnderWay(order: Rec<Order>, refuse: Refuse): void {
+  if (!underWay(order.fields.status)) refuse(CLOSED, 'status');
+}
+
+/** The lines of an order in a state, of which there must be one. */
+async function linesIn(
+  order: Rec<Order>,
+  state: NonNullable<Line['status']>,
+  ctx: Ctx,
+  refuse: Refuse,
+  none: string,
+): Promise<Rec<Line>[]> {
+  requireUnderWay(order, refuse);
+  const lines = (await linesOf(ctx, [order.id])).filter((line) => line.fields.status === state);
+  return lines.length === 0 ? refuse(none, 'status') : lines;
+}
+
+const setLine = (ctx: Ctx, line: Rec<Line>, fields: Partial<Line>): Promise<unknown> =>
+  ctx.asPlugin.patch('suppliers.purchaseOrderLine', line.id, fields);
+
+const confirmed = (fields: Line): Partial<Line> => ({
+  confirmedQuantity: fields.orderedQuantity,
+  confirmedDate: dueOf(fields),
+  status: 'confirmed',
+  reason: null,
+  answer: null,
+});
+const rejected = (reason: string | null): Partial<Line> => ({
+  confirmedQuantity: null,
+  confirmedDate: null,
+  status: 'rejected',
+  reason,
+  answer: null,
+});
+
+export const server = defineServer(suppliers, {
+  demo: { northwind },
+  guards: {
+    purchaseOrder: ({ before, record }) => ({
+      set: before === null ? { openLines: record.openLines ?? 0, lateLines: record.lateLines ?? 0, proposals: record.proposals ?? 0 } : {},
+    }),
+    purchaseOrderLine: guardLine,
+  },
+  effects: {
+    purchaseOrderLine: followLines,
+  },
+  actions: {
+    purchaseOrder: {
+      confirmAll: async ({ record, refuse }, ctx) => {
+        const none = 'No line waits for an answer.';
+        for (const line of await linesIn(record, 'open', ctx, refuse, none)) await setLine(ctx, line, confirmed(line.fields));
+        return undefined;
+      },
+      rejectAll: async ({ record, input, refuse }, ctx) => {
+        const none = 'No line waits for an answer.';
+        for (const line of await linesIn(record, 'open', ctx, refuse, none)) await setLine(ctx, line, rejected(input.reason));
+        return undefined;
+      },
+      acceptAll: async ({ record, refuse }, ctx) => {
+        const none = 'No proposal waits for a decision.';
+        for (const line of await linesIn(record, 'countered', ctx, refuse, none))
+          await setLine(ctx, line, { status: 'confirmed', answer: null });
+        return undefined;
+      },
+      markShipped: ({ record, refuse }, ctx) => {
+        const { status, openLines, proposals } = record.fields;
+        if (status === 'shipped') refuse('This purchase order has been shipped already.', 'status');
+        // Lines that were rejected do not come; all others must be settled.
+        const settled = status === 'confirmed' || (status === 'changed' && openLines === 0 && proposals === 0);
+        if (!settled) refuse('Only a purchase order whose lines are all settled can be shipped.', 'status');
+        return { status: 'shipped', shippedAt: ctx.clock().toISOString() };
+      },
+      close: ({ record, refuse }) => {
+        if (record.fields.status === 'closed') refuse('This purchase order is closed already.', 'status');
+        return { status: 'closed', openLines: 0, proposals: 0 };
+      },
+      reopen: async ({ record, refuse }, ctx) => {
+        const { status } = record.fields;
+        if (status !== 'closed' && status !== 'shipped') refuse('This purchase order is under way.', 'status');
+        const lines = await linesOf(ctx, [record.id]);
+        return {
+          ...figuresOf(
+            'open',
+            lines.map((line) => line.fields),
+          ),
+          shippedAt: null,
+        };
+      },
+    },
+    purchaseOrderLine: {
+      confirm: ({ record: { fields }, input, refuse }) => {
+        if (!underWay(fields.orderStatus)) refuse(CLOSED, 'status');
+        const quantity = input.confirmedQuantity ?? fields.orderedQuantity;
+        const day = input.confirmedDate ?? dueOf(fields);
+        return { confirmedQuantity: quantity, confirmedDate: day, status: judged(fields, quantity, day), reason: null, answer: null };
+      },
+      propose: ({ record: { fields }, input, refuse }) => {
+        if (!underWay(fields.orderStatus)) refuse(CLOSED, 'status');
+        if (input.confirmedQuantity === null && input.confirmedDate === null)
+          refuse('Propose another quantity, another date, or both.', 'confirmedQuantity');
+        const quantity = input.confirmedQuantity ?? fields.orderedQuantity;
+        const day = input.confirmedDate ?? dueOf(fields);
+        return {
+          confirmedQuantity: quantity,
+          confirmedDate: day,
+          status: judged(fields, quantity, day),
+          reason: input.reason,
+          answer: null,
+        };
+      },
+      reject: ({ record: { fields }, input, refuse }) => {
+        if (!underWay(fields.orderStatus)) refuse(CLOSED, 'status');
+        return rejected(input.reason);
+      },
+      accept: ({ record: { fields }, refuse }) => {
+        if (!underWay(fields.orderStatus)) refuse(CLOSED, 'status');
+        if (fields.status !== 'countered') refuse('There is no proposal to accept.', 'status');
+        return { status: 'confirmed', answer: null };
+      },
+      counter: ({ record: { fields }, input, refuse }) => {
+        // An order that was rejected whole comes back by this.
+        if (!underWay(fields.orderStatus) && fields.orderStatus !== 'rejected') refuse(CLOSED, 'status');
+        if (input.orderedQuantity === null && input.requiredDate === null && input.answer === null)
+          refuse('Say another quantity, another date, or why the order stands.', 'orderedQuantity');
+        return {
+          orderedQuantity: input.orderedQuantity ?? fields.orderedQuantity,
+          agreedDate: input.requiredDate ?? fields.agreedDate,
+          answer: input.answer,
+          confirmedQuantity: null,
+          confirmedDate: null,
+          status: 'open',
+        };
+      },
+    },
+  },
+});
