@@ -24,6 +24,9 @@ export interface ConnectionOptions {
   principal: Principal;
   user: SessionUser | undefined;
   write: boolean;
+  /** For people from outside: the organisation's name, and whether they are told the names of its staff. */
+  hostName: string;
+  staffNamed: boolean;
   /** Tells other nodes of somebody's presence. */
   present: (document: LiveDocument, presences: Presence[]) => void;
 }
@@ -60,8 +63,7 @@ export class Connection {
     const { vector } = await this.#document.committedState(new Uint8Array([0]));
     if (this.#closed) return;
     this.send(step1Frame(vector));
-    const here = this.#document.presences();
-    if (here.length > 0) this.send(awarenessFrame(here));
+    this.showPresences(this.#document.presences());
     for (const frame of early) this.receive(frame);
   }
 
@@ -92,8 +94,9 @@ export class Connection {
     const message = readMessage(frame);
     switch (message.kind) {
       case 'step1': {
-        if (this.#document.isStale(message.vector)) return this.close(CLOSE.gone, 'the document has moved on; load it anew');
+        if (await this.#document.isStale(message.vector)) return this.close(CLOSE.gone, 'the document has moved on; load it anew');
         const { update } = await this.#document.committedState(message.vector);
+        if (this.principal.outside) await this.#document.rightsRead();
         if (!this.#closed) this.send(step2Frame(update));
         return;
       }
@@ -104,8 +107,7 @@ export class Connection {
         for (const presence of message.presences) this.#present(presence);
         return;
       case 'query': {
-        const here = this.#document.presences();
-        if (here.length > 0) this.send(awarenessFrame(here));
+        this.showPresences(this.#document.presences());
         return;
       }
       case 'other':
@@ -123,6 +125,7 @@ export class Connection {
     }
     const parts = [...this.#gap, update];
     const whole = parts.length === 1 ? update : Y.mergeUpdates(parts);
+    if (this.#closed || document.closed) return;
     if (!(await document.owns(this.principal, whole))) return this.close(CLOSE.forbidden, 'these edits are somebody else’s');
     while (document.gate) await document.gate;
     if (this.#closed || document.closed) return;
@@ -173,12 +176,40 @@ export class Connection {
       if (this.#mine.size > 0) return;
       this.#mine.add(presence.client);
     }
-    const user = this.#o.user
-      ? { id: this.#o.user.id, name: this.#o.user.name, color: this.#o.user.color }
-      : { id: this.principal.id, name: this.principal.name, color: 0 };
+    // Whoever only looks at what a partner sees is not there.
+    if (this.principal.outside?.preview) return;
+    const { id, name, kind } = this.principal;
+    const user = { id, name: this.#o.user?.name ?? name, color: this.#o.user?.color ?? 0, kind };
     const shown = this.#document.setPresence(this, presence, user);
     if (shown) this.#o.present(this.#document, [shown]);
     else this.#mine.delete(presence.client);
+  }
+
+  /** Shows who is here, as this reader may know it. */
+  showPresences(presences: readonly Presence[]): void {
+    if (presences.length === 0) return;
+    this.send(awarenessFrame(this.principal.outside ? presences.map((one) => this.#veiled(one)) : presences));
+  }
+
+  /** How people from outside see somebody: staff as the audience's declaration says, and of what they do only what is in this document. */
+  #veiled({ client, clock, state }: Presence): Presence {
+    if (!state) return { client, clock, state };
+    const { fields } = this.#document.facet;
+    const user = state.user as { id: string; name: string; color: number; kind: string } | undefined;
+    const shown: Record<string, unknown> = {};
+    const isHere = (name: unknown): boolean => typeof name === 'string' && fields.has(name);
+    if (isHere(state.field)) shown.field = state.field;
+    const draft = state.draft as { field?: unknown } | undefined;
+    if (draft && isHere(draft.field)) shown.draft = draft;
+    if (state.cursor !== undefined) shown.cursor = state.cursor;
+    if (user) {
+      const named = this.#o.staffNamed || user.kind === 'partner' || user.kind === 'guest';
+      shown.user =
+        user.kind === 'partner' || user.kind === 'guest'
+          ? user
+          : { id: `staff ${client}`, name: named ? user.name : this.#o.hostName, color: user.color, kind: 'staff' };
+    }
+    return { client, clock, state: shown };
   }
 
   send(frame: Uint8Array): void {

@@ -13,14 +13,16 @@ import {
   errorData,
   newId,
   openStored,
+  fieldsIn,
+  isFromOlderLife,
   readStored,
-  STAFF,
   SYSTEM,
   type Changes,
   type DocumentWrite,
   type Facet,
   type LedgerWrite,
   type Stored,
+  type StoredDocument,
   type Taken,
   type Unit,
 } from '@kith/core';
@@ -30,7 +32,7 @@ import { checkValue, sameValue, type FieldValue, type ModelField, type ModelObje
 import * as Y from 'yjs';
 import type { Connection } from './connection.ts';
 import { clientsOf, reachOf } from './inspect.ts';
-import { awarenessFrame, CLOSE, updateFrame, type Presence } from './protocol.ts';
+import { CLOSE, updateFrame, type Presence } from './protocol.ts';
 
 /** Texts above this many UTF-16 units are not written to their column at every flush. */
 export const LARGE_TEXT = 16_384;
@@ -44,6 +46,9 @@ export const COMPACT_AFTER = 500;
 const ON_UNLOAD = 0.1;
 /** An update that says nothing; it only moves the sequence. */
 const EMPTY_UPDATE = new Uint8Array([0, 0]);
+
+/** A record's row with this document, as of one moment. */
+type StoredHere = Stored & { document: StoredDocument };
 
 /** An update that was integrated and waits for its commit. */
 interface Entry {
@@ -72,7 +77,7 @@ export class LiveDocument {
   readonly runtime: Runtime;
   readonly object: ModelObject;
   readonly id: string;
-  readonly facet: Facet = STAFF;
+  readonly facet: Facet;
   readonly key: string;
   readonly connections = new Set<Connection>();
   /** Set while the document must not take anything in: it is being loaded, rebuilt, or read for somebody who joins. */
@@ -116,14 +121,22 @@ export class LiveDocument {
   #settled: (() => void)[] = [];
   #compacting: Promise<void> | null = null;
 
-  constructor(runtime: Runtime, object: ModelObject, id: string, wake: (document: LiveDocument) => void, compactAfter = COMPACT_AFTER) {
+  constructor(
+    runtime: Runtime,
+    object: ModelObject,
+    id: string,
+    facet: Facet,
+    wake: (document: LiveDocument) => void,
+    compactAfter = COMPACT_AFTER,
+  ) {
     this.#compactAfter = compactAfter;
     this.runtime = runtime;
     this.object = object;
     this.id = id;
+    this.facet = facet;
     this.key = `${object.name}/${id}/${this.facet.name}`;
     this.#wake = wake;
-    this.#live = new Map([...object.fields.values()].filter((field) => field.merge !== 'none').map((field) => [field.name, field]));
+    this.#live = new Map(fieldsIn(object, facet).map((field) => [field.name, field]));
     this.#numbers = runtime.numbers.get(object.name)!;
   }
 
@@ -141,7 +154,14 @@ export class LiveDocument {
     if (this.#lagging) this.#scheduleCatchUp();
   }
 
-  #adopt(stored: Stored, parts: readonly Uint8Array[]): void {
+  /** The row and this document as they are stored; undefined when either is gone. */
+  async #stored(): Promise<StoredHere | undefined> {
+    const stored = await readStored(this.runtime.pool, this.object, this.id, [this.facet]);
+    const document = stored?.documents.get(this.facet.num);
+    return stored && document && stored.row.deleted_at === null ? { ...stored, document } : undefined;
+  }
+
+  #adopt(stored: StoredHere, parts: readonly Uint8Array[]): void {
     const y = new Y.Doc();
     y.transact(() => {
       for (const part of parts) Y.applyUpdate(y, part);
@@ -170,10 +190,10 @@ export class LiveDocument {
     this.#noteStored(stored);
   }
 
-  #noteStored(stored: Stored): void {
-    this.seq = stored.document!.seq;
-    this.generation = stored.document!.generation;
-    this.tail = stored.document!.tail;
+  #noteStored(stored: StoredHere): void {
+    this.seq = stored.document.seq;
+    this.generation = stored.document.generation;
+    this.tail = stored.document.tail;
     this.fields = stored.fields;
     this.version = stored.row.version;
   }
@@ -187,6 +207,7 @@ export class LiveDocument {
     for (const client of clientsOf(update).keys()) if (this.#owners.get(client) !== principal.id) strange.push(client);
     if (strange.length === 0) return true;
     const unknown = this.#beyond(update, strange);
+    if (await isFromOlderLife(this.runtime.writePool, this.id, this.facet, this.generation, unknown)) return false;
     const claimable = unknown.filter((client) => !isServerClient(client) && !this.#owners.has(client));
     const taken =
       claimable.length > 0 ? await claimClients(this.runtime.writePool, this.id, this.facet, this.generation, claimable, principal.id) : [];
@@ -258,27 +279,70 @@ export class LiveDocument {
   /** Throws away what should not have been integrated: the stored document again, and what waits on top. */
   async rebuild(): Promise<void> {
     await this.#gated(async () => {
-      const stored = await readStored(this.runtime.pool, this.object, this.id, this.facet);
-      if (!stored?.document || stored.row.deleted_at !== null) return this.end(CLOSE.gone);
+      const stored = await this.#stored();
+      if (this.closed) return;
+      if (stored?.document.generation !== this.generation) return this.end(CLOSE.gone);
+      if (this.outsiders) await this.rightsRead();
+      if (this.closed) return;
       const before = this.seq;
+      if (!this.flushing) {
+        this.pending = this.pending.filter((entry) => !this.#expelled.has(entry.author.id));
+        this.#expelled.clear();
+      }
       this.#adopt(stored, stored.document.parts);
       if (stored.document.seq !== before) this.#relayStored(stored.document.parts);
       for (const entry of this.pending) Y.applyUpdate(this.y, entry.update);
-      this.#poisoned = false;
+      this.#poisoned = this.#expelled.size > 0;
+      if (this.pending.length === 0) this.#resolveSettled();
     });
     this.#wake(this);
   }
 
+  readonly #expelled = new Set<string>();
+  /** Somebody may not write here any more: what of theirs is not committed never will be. */
+  expel(principal: string): void {
+    if (this.closed || !this.pending.some((entry) => entry.author.id === principal)) return;
+    this.#expelled.add(principal);
+    this.#poisoned = true;
+    if (!this.flushing) void this.#rebuildSafely();
+  }
+
+  /** A flush is over, whatever came of it. */
+  flushEnded(): void {
+    this.flushing = false;
+    if (this.#expelled.size > 0) void this.#rebuildSafely();
+  }
+
+  async #rebuildSafely(): Promise<void> {
+    try {
+      await this.rebuild();
+    } catch (error) {
+      // Whoever comes back gets the document as it is stored.
+      this.runtime.log('warn', 'a document could not be rebuilt', { record: this.id, ...errorData(error) });
+      this.end(CLOSE.overload);
+    }
+  }
+
+  /** Whether anybody from outside is here, or has edits under way. */
+  get outsiders(): boolean {
+    for (const connection of this.connections) if (connection.principal.outside) return true;
+    return this.pending.some((entry) => entry.author.outside !== undefined);
+  }
+  /** Closes whoever lost the right to be here by now; set by the server. To be called after reading what they would be shown. */
+  rightsRead: () => Promise<void> = () => Promise.resolve();
+
   /** Brings in what others have committed since. */
   async sync(): Promise<void> {
-    const stored = await readStored(this.runtime.pool, this.object, this.id, this.facet);
-    if (!stored?.document || stored.row.deleted_at !== null) return this.end(CLOSE.gone);
-    this.merge(stored);
+    const stored = await this.#stored();
+    if (this.closed) return;
+    if (!stored) return this.end(CLOSE.gone);
+    if (this.outsiders) await this.rightsRead();
+    if (!this.closed) this.merge(stored);
   }
 
   /** Takes in a newer stored state, read at one moment. Older ones are left. */
-  merge(stored: Stored): void {
-    const document = stored.document!;
+  merge(stored: StoredHere): void {
+    const { document } = stored;
     if (document.generation !== this.generation) return this.end(CLOSE.gone);
     if (document.seq < this.seq) return;
     const missing = document.seq - this.seq;
@@ -321,12 +385,14 @@ export class LiveDocument {
   }
 
   /** Whether a client's state vector comes from an older life of this document. */
-  isStale(vector: Uint8Array): boolean {
-    for (const client of Y.decodeStateVector(vector).keys()) {
+  async isStale(vector: Uint8Array): Promise<boolean> {
+    const clients = [...Y.decodeStateVector(vector).keys()];
+    for (const client of clients) {
       const generation = generationOf(client);
       if (generation !== undefined && generation !== this.generation) return true;
     }
-    return false;
+    const strange = clients.filter((client) => !isServerClient(client) && !this.#owners.has(client));
+    return isFromOlderLife(this.runtime.pool, this.id, this.facet, this.generation, strange);
   }
 
   /** Resolves when all that was taken in by now is committed. */
@@ -403,6 +469,8 @@ export class LiveDocument {
     const correction = writes.length > 0 ? this.#correct(writes, state ?? Y.encodeStateAsUpdate(this.y)) : null;
     const parts = [...entries.map((entry) => entry.update), ...(correction ? [correction] : [])];
     const update = parts.length === 0 ? EMPTY_UPDATE : parts.length === 1 ? parts[0]! : Y.mergeUpdates(parts);
+    const elsewhere = await this.#elsewhere(patch);
+    if (!elsewhere) return null;
     const document: DocumentWrite = {
       facet: this.facet.num,
       generation: this.generation,
@@ -432,11 +500,37 @@ export class LiveDocument {
         author,
         patch,
         ...(this.runtime.records.guards.has(this.object.name) ? { version: this.version } : {}),
-        documents: [document],
+        documents: [document, ...elsewhere],
         ledger: this.#ledger(entries, patch, author),
         event: names.length > 0 ? this.#event(patch) : null,
       },
     };
+  }
+
+  /**
+   * What a guard sets in other documents of the record. They are read now and written only if they are still as read.
+   * Null when this copy of the record's other documents is not to be had just now.
+   */
+  async #elsewhere(patch: Readonly<Record<string, FieldValue>>): Promise<DocumentWrite[] | null> {
+    const writes: DocumentWrite[] = [];
+    for (const facet of this.object.facets) {
+      const names = facet === this.facet ? [] : Object.keys(patch).filter((name) => facet.fields.has(name));
+      if (names.length === 0) continue;
+      const stored = await readStored(this.runtime.pool, this.object, this.id, [facet]);
+      if (!stored) {
+        this.end(CLOSE.gone);
+        return null;
+      }
+      const document = stored.documents.get(facet.num);
+      if (!document) continue;
+      const doc = new Y.Doc();
+      for (const part of document.parts) Y.applyUpdate(doc, part);
+      const fields = names.map((name) => this.#write(this.object.fields.get(name)!, patch[name] ?? null));
+      const update = serverUpdate(doc, fields, document.generation);
+      doc.destroy();
+      if (update) writes.push({ facet: facet.num, generation: document.generation, seq: document.seq, update });
+    }
+    return writes;
   }
 
   #isLarge(field: ModelField): boolean {
@@ -544,7 +638,11 @@ export class LiveDocument {
 
   /** A draft was committed: the live copy gets its correction, and everybody gets the update. */
   committed(draft: Draft, taken: Taken): void {
-    this.pending.splice(0, draft.entries.length);
+    if (this.#expelled.size === 0) this.pending.splice(0, draft.entries.length);
+    else {
+      const done = new Set(draft.entries);
+      this.pending = this.pending.filter((entry) => !done.has(entry));
+    }
     this.durable = draft.upto;
     this.seq = taken.seqs[String(this.facet.num)] ?? this.seq + 1;
     this.tail++;
@@ -663,7 +761,7 @@ export class LiveDocument {
     const state = presence.state && { ...presence.state, user };
     const shown: Presence = { client: presence.client, clock: presence.clock, state };
     this.#presences.set(presence.client, { ...shown, owner, at: Date.now() });
-    this.broadcast(awarenessFrame([shown]));
+    for (const connection of this.connections) connection.showPresences([shown]);
     return shown;
   }
 
@@ -673,7 +771,7 @@ export class LiveDocument {
     if (known?.owner) return;
     if (presence.state === null) this.#presences.delete(presence.client);
     else this.#presences.set(presence.client, { ...presence, owner: null, at: Date.now() });
-    this.broadcast(awarenessFrame([presence]));
+    for (const connection of this.connections) connection.showPresences([presence]);
   }
 
   /** Somebody left. */
@@ -684,7 +782,7 @@ export class LiveDocument {
       this.#presences.delete(client);
       gone.push({ client, clock: one.clock + 1, state: null });
     }
-    if (gone.length > 0) this.broadcast(awarenessFrame(gone));
+    if (gone.length > 0) for (const connection of this.connections) connection.showPresences(gone);
     return gone;
   }
 }

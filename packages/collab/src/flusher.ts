@@ -18,15 +18,23 @@ const RETRY_MS = 100;
 const INTERVAL_PER_UPDATE_MS = 0.4;
 const INTERVAL_MOST_MS = 12;
 
+/** On which state of everybody's rights commits for people from outside rest, and how it is brought up to date. */
+export interface Rights {
+  readonly epoch: number;
+  refresh: () => Promise<void>;
+}
+
 export class Flusher {
   readonly #runtime: Runtime;
+  readonly #rights: Rights;
   readonly #dirty = new Set<LiveDocument>();
   #running: Promise<void> | null = null;
   #began = 0;
   #interval = 0;
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime, rights: Rights) {
     this.#runtime = runtime;
+    this.#rights = rights;
   }
 
   /** Says that a document has something to commit. */
@@ -49,10 +57,15 @@ export class Flusher {
       await (wait > 0 ? new Promise((resolve) => setTimeout(resolve, wait)) : new Promise((resolve) => setImmediate(resolve)));
       this.#began = performance.now();
       const batch: LiveDocument[] = [];
+      const records = new Set<string>();
       for (const document of this.#dirty) {
         if (document.closed) this.#dirty.delete(document);
-        else if (document.needsFlush) batch.push(document);
-        else if (!document.flushing) this.#dirty.delete(document);
+        // One statement moves a record once: its other documents wait for the next.
+        else if (document.needsFlush && records.has(document.id)) continue;
+        else if (document.needsFlush) {
+          batch.push(document);
+          records.add(document.id);
+        } else if (!document.flushing) this.#dirty.delete(document);
         if (batch.length === MOST) break;
       }
       if (batch.length === 0) return;
@@ -82,16 +95,18 @@ export class Flusher {
       // What cannot be committed must not be shown as if it could: everybody loads anew.
       else for (const document of batch) document.end(CLOSE.overload);
     } finally {
-      for (const document of batch) document.flushing = false;
+      for (const document of batch) document.flushEnded();
     }
   }
 
   async #commit(drafts: ReadonlyMap<LiveDocument, Draft>): Promise<void> {
     const flush = newId();
     const units = [...drafts.values()].map((draft) => draft.unit);
+    // Withdrawing a right waits for commits that rest on it, and none rests on it afterwards.
+    const epoch = [...drafts.keys()].some((document) => document.outsiders) ? this.#rights.epoch : null;
     let taken: Map<string, Taken>;
     try {
-      taken = await commit(this.#runtime.writePool, units, false, flush);
+      taken = await commit(this.#runtime.writePool, units, false, flush, epoch);
     } catch (error) {
       if (isDatabaseError(error, '22', '23')) return this.#split(drafts, error);
       if (!isUnreachable(error)) throw error;
@@ -109,6 +124,7 @@ export class Flusher {
       committed.push({ object: document.object.name, record: document.id, kind: 'changed' as const, seqs: one.seqs });
     }
     this.#runtime.tell(committed);
+    if (missed.length > 0 && epoch !== null) await this.#rights.refresh();
     // Stale or busy: take in what others have committed, and try again with the next flush.
     for (const document of missed) {
       document.misses++;
@@ -142,7 +158,7 @@ export class Flusher {
         );
         const committed = [];
         for (const [document, draft] of drafts) {
-          const row = rows.find((one) => one.record === document.id);
+          const row = rows.find((one) => one.record === document.id && one.facet === document.facet.num);
           if (row) {
             const seqs = { [row.facet]: row.seq };
             document.committed(draft, { version: null, updatedAt: null, seqs });
@@ -162,16 +178,19 @@ export class Flusher {
   async #alone(document: LiveDocument): Promise<void> {
     const done = await transaction(this.#runtime.writePool, async (client) => {
       await lockRecord(client, document.object, document.id);
-      const stored = await readStored(client, document.object, document.id, document.facet);
-      if (!stored?.document || stored.row.deleted_at !== null) {
+      const stored = await readStored(client, document.object, document.id, [document.facet]);
+      const here = stored?.documents.get(document.facet.num);
+      if (!stored || !here || stored.row.deleted_at !== null) {
         document.end(CLOSE.gone);
         return null;
       }
-      document.merge(stored);
+      if (document.outsiders) await this.#rights.refresh();
+      document.merge({ ...stored, document: here });
       const draft = document.closed ? null : await document.draft();
       if (!draft) return null;
       try {
-        const taken = (await commit(client, [draft.unit], true)).get(document.id);
+        const epoch = document.outsiders ? this.#rights.epoch : null;
+        const taken = (await commit(client, [draft.unit], true, newId(), epoch)).get(document.id);
         return taken ? { draft, taken } : null;
       } catch (error) {
         if (!isDatabaseError(error, '22', '23')) throw error;

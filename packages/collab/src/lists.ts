@@ -40,7 +40,8 @@ export class ListSockets {
         for (const socket of this.#sockets) for (const id of socket.watches.keys()) this.#send(socket, { op: 'stale', id });
       }),
       runtime.bus.hear('access', (principal) => {
-        for (const socket of this.#sockets) if (socket.principal.id === principal) socket.ws.close(CLOSE.gone, 'your rights have changed');
+        for (const socket of this.#sockets)
+          if (principal === '*' || socket.principal.id === principal) socket.ws.close(CLOSE.gone, 'your rights have changed');
       }),
     );
   }
@@ -63,11 +64,14 @@ export class ListSockets {
         const known = await this.#runtime.sessions.authenticate({ authorization: req.headers.authorization, cookie: req.headers.cookie });
         if (!known || (known.via === 'cookie' && !this.#runtime.sessions.originAllowed(req.headers.origin)))
           return ws.close(CLOSE.unauthenticated, 'sign in');
+        const as = new URL(req.url ?? '/', 'http://kith.internal').searchParams.get('as');
+        const principal = as === null ? known.principal : await this.#runtime.partners.previewer(known.principal, as);
         if (ws.readyState !== ws.OPEN) return;
-        socket = { ws, principal: known.principal, user: known.user, watches: new Map(), here: null };
+        socket = { ws, principal, user: known.user, watches: new Map(), here: null };
         this.#sockets.add(socket);
         for (const text of early) this.#receive(socket, text);
       } catch (error) {
+        if (error instanceof KithError) return ws.close(CLOSE.forbidden, error.message.slice(0, 100));
         this.#runtime.log('debug', 'a list could not be watched', errorData(error));
         ws.close(CLOSE.overload, 'try again in a moment');
       }
@@ -97,6 +101,8 @@ export class ListSockets {
     socket.watches.get(id)?.stop();
     if (socket.watches.size >= WATCHES) throw new KithError(429, 'too_many', 'too many lists at once');
     const object: ModelObject = this.#runtime.records.object(String(message.object));
+    const { outside } = socket.principal;
+    if (outside && !object.portals.has(outside.audience)) throw new KithError(404, 'not_found', 'There is no such object.');
     const filter = message.filter === undefined || message.filter === null ? undefined : parseFilter(message.filter);
     const search = typeof message.search === 'string' ? message.search : undefined;
     const stop = await this.#runtime.live.watch(socket.principal, object, filter, search, (change) =>
@@ -106,10 +112,12 @@ export class ListSockets {
     socket.watches.get(id)?.stop();
     socket.watches.set(id, { stop, object: object.name });
     this.#send(socket, { op: 'watching', id });
-    this.#send(socket, { op: 'here', object: object.name, people: this.#people(object.name) });
+    if (!outside) this.#send(socket, { op: 'here', object: object.name, people: this.#people(object.name) });
   }
 
   #here(socket: Socket, message: Record<string, unknown>): void {
+    // Who of the staff looks at what is not told to people from outside, and they are not asked.
+    if (socket.principal.outside) return;
     if (message.object === null) return this.#gone(socket);
     const object = this.#runtime.records.object(String(message.object)).name;
     const place: Place = {
@@ -173,7 +181,7 @@ export class ListSockets {
       this.#due.delete(object);
       const message = { op: 'here', object, people: this.#people(object) };
       for (const socket of this.#sockets)
-        if ([...socket.watches.values()].some((one) => one.object === object)) this.#send(socket, message);
+        if (!socket.principal.outside && [...socket.watches.values()].some((one) => one.object === object)) this.#send(socket, message);
     }, 100);
   }
 

@@ -7,12 +7,16 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
   errorData,
-  facetsOf,
+  facetNamed,
+  facetNumbered,
+  hasRole,
   isDatabaseError,
+  joinOf,
   KithError,
   lagging,
+  readEpoch,
   readStored,
-  STAFF,
+  type Facet,
   type Authenticated,
   type SessionUser,
 } from '@kith/core';
@@ -49,6 +53,11 @@ const RECHECK_MS = 30_000;
 const LINGER_MS = 500;
 const EARLY_LIMIT = 100;
 
+/** Told in the place of a principal when the rights of whole roles changed. */
+const EVERYBODY = '*';
+/** To people from outside, what they may not see and what is not there are the same. */
+const NOTHING: [number, string] = [CLOSE.notFound, 'no such record'];
+
 interface Joined {
   connection: Connection;
   document: LiveDocument;
@@ -77,11 +86,14 @@ class Server implements Collab {
   readonly #alive = new WeakSet<WebSocket>();
   readonly #stops: (() => void)[] = [];
   #closing = false;
+  /** The state of everybody's rights on which all sockets of people from outside were last found to be in order. */
+  epoch = 0;
+  #refreshing: Promise<void> | undefined;
 
   constructor(runtime: Runtime, options: CollabOptions) {
     this.#runtime = runtime;
     this.#options = options;
-    this.#flusher = new Flusher(runtime);
+    this.#flusher = new Flusher(runtime, this);
     this.#lists = new ListSockets(runtime);
   }
 
@@ -91,16 +103,18 @@ class Server implements Collab {
       this.#runtime.onCommitted((committed) => {
         for (const one of committed) {
           if (one.kind === 'deleted') this.#end(one.record);
+          if (one.renewed) this.#end(one.record, one.renewed);
           for (const [facet, seq] of Object.entries(one.seqs)) this.#moved(one.object, one.record, Number(facet), seq);
-          if (one.kind === 'changed' && Object.keys(one.seqs).length === 0)
-            for (const document of this.#documentsOf(one.record)) this.#sync(document);
+          // The record's other documents know its row too, and guards judge by it.
+          if (one.kind === 'changed')
+            for (const document of this.#documentsOf(one.record)) if (!(document.facet.num in one.seqs)) this.#sync(document);
         }
       }),
       bus.hear('moved', (moved) => {
         for (const [object, record, facet, seq] of moved) this.#moved(object, record, facet, seq);
       }),
       bus.hear('closed', (closed) => {
-        for (const { record } of closed) this.#end(record);
+        for (const { record, facets } of closed) this.#end(record, facets);
       }),
       bus.hear('resync', () => {
         for (const document of this.#open.values()) this.#sync(document);
@@ -108,25 +122,45 @@ class Server implements Collab {
       bus.hear('peer', () =>
         bus.moved([...this.#open.values()].map((document) => [document.object.name, document.id, document.facet.num, document.seq])),
       ),
-      bus.hear('access', (principal) => void this.#recheck((joined) => joined.connection.principal.id === principal)),
+      bus.hear(
+        'access',
+        (principal) => void this.#recheck((joined) => principal === EVERYBODY || joined.connection.principal.id === principal),
+      ),
       bus.hear('here', (said) => this.#heard(said)),
     );
     const timers = [setInterval(() => this.#ping(), PING_MS), setInterval(() => void this.#recheck(() => true), RECHECK_MS)];
     this.#stops.push(() => timers.forEach((timer) => clearInterval(timer)));
   }
 
-  #end(record: string): void {
-    for (const document of this.#documentsOf(record)) document.end(CLOSE.gone);
+  #end(record: string, facets?: readonly number[]): void {
+    for (const document of this.#documentsOf(record)) if (facets?.includes(document.facet.num) !== false) document.end(CLOSE.gone);
+  }
+
+  /** Closes sockets of people from outside whose rights have ended since the last look, before anything more is shown or taken. */
+  async refresh(): Promise<void> {
+    this.#refreshing ??= (async () => {
+      try {
+        const epoch = await readEpoch(this.#runtime.pool);
+        if (epoch === this.epoch) return;
+        await this.#recheck((joined) => joined.connection.principal.outside !== undefined);
+        this.epoch = epoch;
+      } finally {
+        this.#refreshing = undefined;
+      }
+    })();
+    await this.#refreshing;
   }
 
   /** Large texts whose columns were behind when a process died. */
   async recover(): Promise<void> {
     const behind = await lagging(this.#runtime.pool);
-    for (const { object: name, record } of behind) {
+    this.epoch = await readEpoch(this.#runtime.pool);
+    for (const { object: name, record, facet: num } of behind) {
       const object = this.#runtime.model.objects.get(name);
-      if (!object) continue;
+      const facet = object && facetNumbered(object, num);
+      if (!facet) continue;
       try {
-        const document = await this.#document(object, record);
+        const document = await this.#document(object, record, facet);
         document.catchUpNow();
         await this.#flusher.idle();
         this.#linger(document);
@@ -141,8 +175,9 @@ class Server implements Collab {
     return [...this.#open.values()].filter((document) => document.id === record);
   }
 
-  #moved(object: string, record: string, _facet: number, seq: number): void {
-    const document = this.#open.get(`${object}/${record}/${STAFF.name}`);
+  #moved(name: string, record: string, num: number, seq: number): void {
+    const object = this.#runtime.model.objects.get(name);
+    const document = this.#open.get(`${name}/${record}/${object && facetNumbered(object, num)?.name}`);
     if (document && seq > document.seq && !document.flushing) this.#sync(document);
     else if (document && seq > document.seq) void document.settled().then(() => (document.seq < seq ? this.#sync(document) : undefined));
   }
@@ -191,15 +226,18 @@ class Server implements Collab {
       const object = this.#runtime.model.objects.get(place.object);
       const who = await this.#who(url.searchParams.get('ticket'), headers, req.headers.origin, place);
       if (!who) return ws.close(CLOSE.unauthenticated, 'sign in, or use a new ticket');
-      if (!object || !isUuid(place.id) || !facetsOf(object).some((facet) => facet.name === place.facet))
-        return ws.close(CLOSE.notFound, 'no such record');
+      const facet = object && facetNamed(object, place.facet);
+      if (!facet || !isUuid(place.id)) return ws.close(CLOSE.notFound, 'no such record');
       const { records } = this.#runtime;
       const [read, write] = await Promise.all([
         records.allowed(who.principal, object, place.id, 'read'),
         records.allowed(who.principal, object, place.id, 'update'),
       ]);
-      if (!read) return ws.close(...(await this.#whyNot(object, place.id)));
-      const document = await this.#join(object, place.id);
+      if (!read) return ws.close(...(who.principal.outside ? NOTHING : await this.#whyNot(object, place.id)));
+      const join = joinOf(object, who.principal, facet, write);
+      if (join === null) return ws.close(CLOSE.forbidden, 'this part of the record is not for you');
+      const organisation = who.principal.outside ? await this.#runtime.setup.organisation() : undefined;
+      const document = await this.#join(object, place.id, facet);
       if (ws.readyState !== ws.OPEN) return this.#linger(document);
       if (this.#closing) return ws.close(CLOSE.restart, 'restarting');
       connection = new Connection({
@@ -207,7 +245,9 @@ class Server implements Collab {
         document,
         principal: who.principal,
         user: who.user,
-        write,
+        write: join === 'write',
+        hostName: organisation?.name ?? '',
+        staffNamed: this.#runtime.model.audiences.get(who.principal.outside?.audience ?? '')?.staff === 'name',
         present: (...said) => this.#present(...said),
       });
       this.#joined.set(ws, { connection, document, headers, via: who.via });
@@ -231,8 +271,13 @@ class Server implements Collab {
     if (ticket && isUuid(place.id)) {
       const principal = await this.#runtime.tickets.redeem(ticket, place.object, place.id, place.facet);
       if (principal) {
-        const user = principal.kind === 'staff' ? await this.#runtime.sessions.user(principal.id) : undefined;
-        return { principal: user ? { ...principal, name: user.name, roles: user.roles } : principal, user, via: 'ticket' };
+        const person = principal.kind === 'staff' || principal.kind === 'partner';
+        const user = person ? await this.#runtime.sessions.user(principal.id) : undefined;
+        return {
+          principal: user && !principal.outside ? { ...principal, name: user.name, roles: user.roles } : principal,
+          user,
+          via: 'ticket',
+        };
       }
     }
     const known: Authenticated | null = await this.#runtime.sessions.authenticate(headers);
@@ -241,19 +286,20 @@ class Server implements Collab {
   }
 
   async #whyNot(object: ModelObject, id: string): Promise<[number, string]> {
-    const stored = await readStored(this.#runtime.pool, object, id, STAFF);
+    const stored = await readStored(this.#runtime.pool, object, id, []);
     return stored && stored.row.deleted_at !== null ? [CLOSE.gone, 'the record was deleted'] : [CLOSE.notFound, 'no such record'];
   }
 
   /** The document of a record, with one promise for all who ask while it loads. */
-  async #document(object: ModelObject, id: string): Promise<LiveDocument> {
-    const key = `${object.name}/${id}/${STAFF.name}`;
+  async #document(object: ModelObject, id: string, facet: Facet): Promise<LiveDocument> {
+    const key = `${object.name}/${id}/${facet.name}`;
     const known = this.#documents.get(key);
     if (known) {
       await known.loaded;
       return known.document;
     }
-    const document = new LiveDocument(this.#runtime, object, id, this.#flusher.wake, this.#options.compactAfter);
+    const document = new LiveDocument(this.#runtime, object, id, facet, this.#flusher.wake, this.#options.compactAfter);
+    document.rightsRead = () => this.refresh();
     document.abandoned = () => this.#linger(document);
     const loaded = document.load().then(() => {
       this.#open.set(key, document);
@@ -269,10 +315,10 @@ class Server implements Collab {
   }
 
   /** A document that is not about to go. @throws when this process is about to */
-  async #join(object: ModelObject, id: string): Promise<LiveDocument> {
+  async #join(object: ModelObject, id: string, facet: Facet): Promise<LiveDocument> {
     for (;;) {
       if (this.#closing) throw new Error('this process is closing');
-      const document = await this.#document(object, id);
+      const document = await this.#document(object, id, facet);
       if (!document.closed) return document;
       this.#drop(document);
     }
@@ -321,14 +367,21 @@ class Server implements Collab {
 
   async #recheckOne(_ws: WebSocket, { connection, document, headers, via }: Joined): Promise<void> {
     let { principal } = connection;
+    const leave = (code: number, reason: string): void => {
+      document.expel(principal.id);
+      connection.close(code, reason);
+    };
     if (via === 'session') {
       const known = await this.#runtime.sessions.authenticate(headers);
-      if (!known) return connection.close(CLOSE.unauthenticated, 'you are signed out');
+      if (!known) return leave(connection.principal.outside ? CLOSE.gone : CLOSE.unauthenticated, 'you are signed out');
       principal = known.principal;
+    } else if (principal.outside?.preview) {
+      const previewer = await this.#runtime.sessions.principal(principal.id);
+      if (!previewer || !hasRole(previewer, 'admin', 'manager')) return leave(CLOSE.gone, 'your rights have changed');
     } else if (principal.kind === 'staff') {
       const people = await this.#runtime.sessions.people();
       const person = people.find((one) => one.id === principal.id);
-      if (!person?.active) return connection.close(CLOSE.unauthenticated, 'you are signed out');
+      if (!person?.active) return leave(CLOSE.unauthenticated, 'you are signed out');
       principal = { ...principal, roles: [person.role as Principal['roles'][number]] };
     }
     const { records } = this.#runtime;
@@ -336,7 +389,8 @@ class Server implements Collab {
       records.allowed(principal, document.object, document.id, 'read'),
       records.allowed(principal, document.object, document.id, 'update'),
     ]);
-    if (!read || write !== connection.write) connection.close(CLOSE.gone, 'your rights have changed');
+    const join = read ? joinOf(document.object, principal, document.facet, write) : null;
+    if (join === null || (join === 'write') !== connection.write) leave(CLOSE.gone, 'your rights have changed');
   }
 
   #present(document: LiveDocument, presences: Presence[]): void {

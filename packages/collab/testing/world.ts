@@ -220,9 +220,10 @@ export async function until(condition: () => boolean | Promise<boolean>, what = 
 /** What the stored document shows, field by field, in stored form. */
 export async function projection(world: Pick<TestWorld, 'runtime' | 'object'>, id: string): Promise<Record<string, FieldValue>> {
   const { loadDoc } = await import('@kith/doc');
-  const { readStored, STAFF } = await import('@kith/core');
-  const stored = await readStored(world.runtime.pool, world.object(COMPANY), id, STAFF);
-  const doc = loadDoc(stored!.document!.parts);
+  const { readStored } = await import('@kith/core');
+  const { facets } = world.object(COMPANY);
+  const stored = await readStored(world.runtime.pool, world.object(COMPANY), id, facets);
+  const doc = loadDoc(stored!.documents.get(0)!.parts);
   const values: Record<string, FieldValue> = {};
   for (const field of world.object(COMPANY).fields.values()) {
     if (field.merge === 'none') continue;
@@ -238,8 +239,8 @@ export async function columnsEqualDocument(
   world: Pick<TestWorld, 'runtime' | 'object'>,
   id: string,
 ): Promise<[Record<string, FieldValue>, Record<string, FieldValue>]> {
-  const { readStored, STAFF } = await import('@kith/core');
-  const stored = (await readStored(world.runtime.pool, world.object(COMPANY), id, STAFF))!;
+  const { readStored } = await import('@kith/core');
+  const stored = (await readStored(world.runtime.pool, world.object(COMPANY), id, []))!;
   const columns: Record<string, FieldValue> = {};
   for (const field of world.object(COMPANY).fields.values())
     if (field.merge !== 'none') columns[field.name] = stored.fields[field.name] ?? null;

@@ -8,6 +8,7 @@ export { commit, wasCommitted, type Changes, type DocumentWrite, type LedgerWrit
 export {
   claimClients,
   compact,
+  isFromOlderLife,
   lagging,
   lockRecord,
   openStored,
@@ -17,7 +18,9 @@ export {
   type StoredDocument,
 } from './records/documents.ts';
 export { explain, type Actor, type Committed } from './records/door.ts';
-export { docBit, facetsOf, fieldsIn, STAFF, type Facet } from './records/facets.ts';
+export { docBit, facetNamed, facetNumbered, facetOf, fieldsIn, type Facet } from './records/facets.ts';
+export { accessOf, joinOf, mayRead } from './access/grant.ts';
+export { readEpoch } from './access/rights.ts';
 export { applyGuard } from './records/prepare.ts';
 export { titleOf, referencesOf, type References } from './query/present.ts';
 export { parseFilter } from './access/filter.ts';

@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { checkServer, openKysely, openPool, type Db } from './database.ts';
 import { allowedOrigins, type Env } from './env.ts';
 import { BootError, isDatabaseError, KithError } from './errors.ts';
+import { OutsideReader } from './access/outside.ts';
 import { Bus } from './events/bus.ts';
 import { EventTail, OutboxRelay } from './events/outbox.ts';
 import { LiveLists } from './live/lists.ts';
@@ -17,6 +18,7 @@ import type { FieldNumbers } from './records/documents.ts';
 import { history, type HistoryEntry } from './records/history.ts';
 import { problem } from './rest/http.ts';
 import { dispatch } from './rest/routes.ts';
+import { readFacets } from './schema/facets.ts';
 import { migrate as migrateSchema, pendingMigrations } from './schema/migrate.ts';
 import { Guests } from './sessions/guests.ts';
 import { Partners } from './sessions/partners.ts';
@@ -147,7 +149,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     const db = openKysely(pool);
     const numbers = await readNumbers(pool);
     const bus = new Bus(databaseUrl, pool, log, roles.includes('web'));
-    const query = new Query(db, model);
+    await readFacets(pool, model);
+    const outside = new OutsideReader(databaseUrl, pool);
+    closers.push(() => outside.close());
+    const query = new Query(db, model, outside);
     const views = new Views(pool, model);
     let port = env.port;
     const origins = (): readonly string[] => allowedOrigins(env, port);
@@ -172,7 +177,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
           Object.entries(one.seqs).map(([facet, seq]) => [one.object, one.record, Number(facet), seq] as [string, string, number, number]),
         ),
       );
-      for (const one of committed) if (one.kind === 'deleted') bus.recordClosed(one.object, one.record);
+      for (const one of committed) {
+        if (one.kind === 'deleted') bus.recordClosed(one.object, one.record);
+        else if (one.renewed) bus.recordClosed(one.object, one.record, one.renewed);
+      }
       if (relay.leading) relay.wake();
       else bus.wake();
     };
@@ -227,7 +235,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         listeners.add(listener);
         return () => listeners.delete(listener);
       },
-      history: (principal, object, id, limit, cursor) => history(pool, records, principal, object, id, limit, cursor),
+      history: (principal, object, id, limit, cursor) => history(pool, model, records, principal, object, id, limit, cursor),
       origin: () => env.origin ?? `http://localhost:${port}`,
       setPort: (actual) => {
         port = actual;

@@ -33,11 +33,14 @@ export interface Outside {
 export interface Rec<F = Record<string, FieldValue>> {
   id: string;
   object: string;
+  /** Counts changes; for people from outside, changes of what they may read. */
   version: number;
   createdAt: string;
-  createdBy: string;
+  /** Absent for people from outside: who of the staff did something is not for them. */
+  createdBy?: string;
   updatedAt: string;
-  updatedBy: string;
+  /** Absent as `createdBy` is. */
+  updatedBy?: string;
   fields: F;
 }
 

@@ -28,7 +28,8 @@ import {
 import { sql, type RawBuilder } from 'kysely';
 import { KithError } from '../errors.ts';
 import { hasRole } from '../principal.ts';
-import { columnType, decimal, searchPartSql, searchSql, SYSTEM_FIELDS, toLiteral } from '../records/columns.ts';
+import { audienceColumns, columnType, decimal, searchPartSql, searchSql, SYSTEM_FIELDS, toLiteral } from '../records/columns.ts';
+import { accessOf, mayRead } from './grant.ts';
 
 type Bool = RawBuilder<boolean>;
 
@@ -67,6 +68,23 @@ export function targetOf(object: ModelObject, name: string): Target | undefined 
   };
 }
 
+/** A field that a principal may compare, sort and search by; what they may not read is not there for them. */
+export function readableTarget(object: ModelObject, principal: Principal, name: string): Target | undefined {
+  const { outside } = principal;
+  if (!outside) return targetOf(object, name);
+  const own = OUTSIDE_COLUMNS[name];
+  const target = targetOf(object, name);
+  if (own && target) return { ...target, column: own(outside.audience) };
+  return object.fields.has(name) && mayRead(object, principal, name) ? target : undefined;
+}
+/** What outsiders see of the system's fields, and where it stands. Who of the staff did something is not for them. */
+const OUTSIDE_COLUMNS: Partial<Record<string, (audience: string) => string>> = {
+  id: () => 'id',
+  createdAt: () => 'created_at',
+  version: (audience) => audienceColumns(audience).version,
+  updatedAt: (audience) => audienceColumns(audience).updatedAt,
+};
+
 /** Checks a filter from outside: shape, depth, size. Fields and values are checked when it is compiled. */
 export function parseFilter(input: unknown): Filter {
   let size = 0;
@@ -101,6 +119,10 @@ export function parseFilter(input: unknown): Filter {
 export interface Scope {
   model: Model;
   principal: Principal;
+  /** In the place of the principal's company and record: what the database itself knows of who is reading. */
+  reading?: { company: RawBuilder<unknown>; guest: RawBuilder<unknown> };
+  /** Set within rules, which the declarations made: they may look at fields that the principal may not read. */
+  ruled?: true;
 }
 
 /** A filter on `alias`, a row of `object`, as SQL. */
@@ -118,14 +140,15 @@ export function filterSql(scope: Scope, object: ModelObject, alias: string, filt
 function comparisonSql(scope: Scope, object: ModelObject, alias: string, comparison: Comparison, negated: boolean, depth = 0): Bool {
   const dot = comparison.field.indexOf('.');
   if (dot >= 0) return pathSql(scope, object, alias, comparison, dot, negated, depth);
-  const target = targetOf(object, comparison.field);
+  const target = scope.ruled ? targetOf(object, comparison.field) : readableTarget(object, scope.principal, comparison.field);
   if (!target) return refuse(`${object.name} has no field "${comparison.field.slice(0, 60)}".`);
   const { field, column } = target;
   if (!operatorsFor(field.type).includes(comparison.op)) {
     return refuse(`"${comparison.op}" does not fit ${field.name}; it takes ${operatorsFor(field.type).join(', ')}.`);
   }
   const { op, value } = comparison;
-  if ((op === 'contains' || op === 'startsWith') && typeof value === 'string') {
+  // Whoever reads behind the second wall has no use of an index for LIKE, and may not read the search text of staff.
+  if ((op === 'contains' || op === 'startsWith') && typeof value === 'string' && !scope.principal.outside) {
     const part = searchPartSql(object, alias, field.name);
     if (part !== undefined) return partSql(field, searchSql(object, alias), part, op, value, negated);
   }
@@ -163,7 +186,7 @@ function pathSql(
   depth: number,
 ): Bool {
   const name = comparison.field.slice(0, dot);
-  const field = object.fields.get(name);
+  const field = scope.ruled || mayRead(object, scope.principal, name) ? object.fields.get(name) : undefined;
   if (field?.spec.type !== 'ref' || depth > 2)
     return refuse(`"${comparison.field.slice(0, 80)}" is not a path over references of ${object.name}.`);
   const target = scope.model.objects.get(field.spec.to)!;
@@ -183,12 +206,21 @@ function pathSql(
   };
   const condition = comparisonSql(scope, target, inner, positive, false, depth + 1);
   const exists = sql<boolean>`exists (select from ${sql.id(target.plugin, target.key)} as ${sql.id(inner)}
-    where ${sql.ref(`${inner}.id`)} = ${sql.ref(`${alias}.${name}`)} and ${ruleSql(scope, target, inner, target.access.read)} and ${condition})`;
+    where ${sql.ref(`${inner}.id`)} = ${sql.ref(`${alias}.${name}`)} and ${ruleSql(scope, target, inner, accessOf(target, scope.principal).read)} and ${condition})`;
   return (absent || flipped !== undefined) !== negated ? sql<boolean>`not ${exists}` : exists;
 }
 
+/** A day counted from today, as ISO 8601 has it, in UTC. */
+export function relativeDay(value: unknown, now: Date = new Date()): string | undefined {
+  if (typeof value !== 'object' || value === null || !('days' in value) || Object.keys(value).length !== 1) return undefined;
+  const { days } = value;
+  if (typeof days !== 'number' || !Number.isInteger(days) || Math.abs(days) > 36_500) return undefined;
+  return new Date(now.getTime() + days * 86_400_000).toISOString().slice(0, 10);
+}
+
 /** A value that a comparison was given, checked against the field, as a literal that Postgres casts. */
-function operand(field: ModelField, value: unknown): string {
+function operand(field: ModelField, given: unknown): string {
+  const value = (field.type === 'date' && relativeDay(given)) || given;
   const spec: Field = { ...field.spec, required: false, max: undefined, min: undefined } as Field;
   if (field.type === 'money' && (typeof value === 'number' || typeof value === 'string')) return moneyAmount(field, value);
   if (field.type === 'number' && typeof value === 'number' && Number.isFinite(value)) return decimal(value);
@@ -302,7 +334,8 @@ function setSql(field: ModelField, column: RawBuilder<unknown>, op: Operator, va
 }
 
 /** A rule as SQL, for the principal that asks. */
-export function ruleSql(scope: Scope, object: ModelObject, alias: string, rule: Rule, negated = false): Bool {
+export function ruleSql(asked: Scope, object: ModelObject, alias: string, rule: Rule, negated = false): Bool {
+  const scope: Scope = asked.ruled ? asked : { ...asked, ruled: true };
   if ('everyone' in rule) return negated ? FALSE : TRUE;
   if ('nobody' in rule) return negated ? TRUE : FALSE;
   if ('role' in rule) return hasRole(scope.principal, ...rule.role) !== negated ? TRUE : FALSE;
@@ -315,8 +348,12 @@ export function ruleSql(scope: Scope, object: ModelObject, alias: string, rule: 
       negated,
     );
   }
-  if ('company' in rule) return identitySql(object, alias, rule.company, scope.principal.outside?.company, negated);
+  if ('company' in rule) {
+    if (scope.reading) return isSql(object, alias, rule.company, scope.reading.company, negated);
+    return identitySql(object, alias, rule.company, scope.principal.outside?.company, negated);
+  }
   if ('guest' in rule) {
+    if (scope.reading) return isSql(object, alias, 'id', scope.reading.guest, negated);
     const given = scope.principal.outside?.record;
     return identitySql(object, alias, 'id', given?.object === object.name ? given.id : undefined, negated);
   }
@@ -333,6 +370,11 @@ function identitySql(object: ModelObject, alias: string, name: string, id: strin
   if (id === undefined) return negated ? TRUE : FALSE;
   const { field, column } = targetOf(object, name)!;
   return leafSql(field, sql.ref(`${alias}.${column}`), 'eq', id, negated);
+}
+
+function isSql(object: ModelObject, alias: string, name: string, who: RawBuilder<unknown>, negated: boolean): Bool {
+  const same = sql<boolean>`${sql.ref(`${alias}.${targetOf(object, name)!.column}`)} = ${who}`;
+  return negated ? sql<boolean>`(${same}) is not true` : same;
 }
 
 /** True, false, or unknown: only SQL can tell. */
@@ -378,7 +420,7 @@ function leafMatches(field: ModelField, have: FieldValue, op: Operator, value: u
         const wanted = new Set<unknown>(Array.isArray(value) ? value : [value]);
         return have.length === wanted.size && have.every((one) => wanted.has(one));
       }
-      return sameValue(have, value as FieldValue);
+      return sameValue(have, ((field.type === 'date' && relativeDay(value)) || value) as FieldValue);
     case 'between':
       return Array.isArray(value)
         ? every([leafMatches(field, have, 'gte', value[0]), leafMatches(field, have, 'lte', value[1])])
@@ -387,7 +429,8 @@ function leafMatches(field: ModelField, have: FieldValue, op: Operator, value: u
       if (have === null) return false;
       // Text is ordered by the database's collation, which only the database knows.
       if (field.type !== 'number' && field.type !== 'date') return undefined;
-      const sign = (have as number) < (value as number) ? -1 : (have as number) > (value as number) ? 1 : 0;
+      const than = ((field.type === 'date' && relativeDay(value)) || value) as number;
+      const sign = (have as number) < than ? -1 : (have as number) > than ? 1 : 0;
       return { lt: sign < 0, lte: sign <= 0, gt: sign > 0, gte: sign >= 0 }[op];
     }
   }

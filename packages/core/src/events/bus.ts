@@ -11,11 +11,17 @@ import { errorData, type Log } from '../log.ts';
 /** A document that moved: object, record, facet number, new sequence. */
 export type Moved = [object: string, record: string, facet: number, seq: number];
 
+export interface Closed {
+  object: string;
+  record: string;
+  facets?: readonly number[];
+}
+
 interface BusEvents {
   /** Documents that another process moved. */
   moved: [Moved[]];
-  /** Records that another process put into or took out of the bin. */
-  closed: [{ object: string; record: string }[]];
+  /** Records whose documents another process ended: all of them, for the record is in the bin, or those of these facets. */
+  closed: [Closed[]];
   /** The outbox has rows (for the leader). */
   wake: [];
   /** The event log has grown. */
@@ -44,7 +50,7 @@ interface Peer {
   web: boolean;
 }
 
-type Message = ['p', Peer] | ['m', Moved] | ['c', { object: string; record: string }] | ['w'] | ['e'] | ['a', string] | ['h', unknown];
+type Message = ['p', Peer] | ['m', Moved] | ['c', Closed] | ['w'] | ['e'] | ['a', string] | ['h', unknown];
 
 /** One process's ear and mouth. */
 export class Bus extends EventEmitter<BusEvents> {
@@ -136,7 +142,7 @@ export class Bus extends EventEmitter<BusEvents> {
     const [from, messages] = JSON.parse(payload) as [string, Message[]];
     if (from === this.node) return;
     const moved: Moved[] = [];
-    const closed: { object: string; record: string }[] = [];
+    const closed: Closed[] = [];
     for (const message of messages) {
       if (message[0] === 'p') this.#meet(message[1]);
       else if (message[0] === 'm') moved.push(message[1]);
@@ -156,8 +162,8 @@ export class Bus extends EventEmitter<BusEvents> {
     if (!this.#webPeers) return;
     for (const one of moved) this.#say(['m', one]);
   }
-  recordClosed(object: string, record: string): void {
-    if (this.#webPeers) this.#say(['c', { object, record }]);
+  recordClosed(object: string, record: string, facets?: readonly number[]): void {
+    if (this.#webPeers) this.#say(['c', { object, record, ...(facets ? { facets } : {}) }]);
   }
   wake(): void {
     if (this.#peers.size > 0 && !this.#queue.some(([kind]) => kind === 'w')) this.#say(['w']);

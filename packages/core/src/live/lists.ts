@@ -4,12 +4,13 @@
  * and on new values, so that the cost of a change does not grow with the number
  * of people who watch something else.
  */
-import type { FieldValue, Filter, Model, ModelObject, Principal, Rec } from '@kith/sdk';
+import { fieldsOfRule, type FieldValue, type Filter, type Model, type ModelObject, type Principal, type Rec } from '@kith/sdk';
 import type pg from 'pg';
 import { can, equalitiesOf, matches, type Trilean } from '../access/filter.ts';
+import { accessOf, readableFields } from '../access/grant.ts';
 import type { ChangeEvent } from '../events/outbox.ts';
 import type { ListOptions, Query } from '../query/query.ts';
-import { referencesOf, titleOf, type References } from '../query/present.ts';
+import { referencesFor, referencesOf, titleOf, type References } from '../query/present.ts';
 import { SYSTEM } from '../principal.ts';
 
 export interface ListChange {
@@ -68,6 +69,8 @@ export class LiveLists {
     search: string | undefined,
     tell: (change: ListChange) => void,
   ): Promise<() => void> {
+    // What cannot be read as a list cannot be watched as one: compiling it refuses fields that this principal may not compare.
+    this.#query.explainable(principal, object, { ...(filter ? { filter } : {}), ...(search ? { search } : {}) });
     if (this.#watching === 0) await this.begin();
     this.#watching++;
     const stop = this.#register(principal, object, filter, search, tell);
@@ -131,7 +134,8 @@ export class LiveLists {
     // Read once for all who watch; whether each of them may see it is decided below.
     const page = await this.#query.list(SYSTEM, object, { ids, limit: ids.length });
     const now = new Map(page.data.map((rec) => [rec.id, rec]));
-    const refs = await referencesOf(this.#pool, this.#model, page.data);
+    const staffWatch = [...watched.rest, ...[...watched.byKey.values()].flatMap((set) => [...set])].some((one) => !one.principal.outside);
+    const refs = staffWatch ? await referencesOf(this.#pool, this.#model, page.data) : {};
     const concerned = new Map<Subscription, Map<string, { now: Trilean; was: Trilean }>>();
     for (const id of ids) {
       const mine = events.filter((event) => event.record === id);
@@ -140,8 +144,8 @@ export class LiveLists {
       const before = undone(current, mine);
       for (const one of this.#candidates(watched, current, before)) {
         const verdict = {
-          now: rec ? this.#fits(one, rec.fields) : false,
-          was: mine.some((event) => event.kind === 'created' || event.kind === 'restored') ? false : this.#fits(one, before),
+          now: rec ? this.#fits(one, { ...rec.fields, id }) : false,
+          was: mine.some((event) => event.kind === 'created' || event.kind === 'restored') ? false : this.#fits(one, { ...before, id }),
         };
         if (verdict.now === false && verdict.was === false) continue;
         const list = concerned.get(one) ?? new Map<string, { now: Trilean; was: Trilean }>();
@@ -149,7 +153,11 @@ export class LiveLists {
         concerned.set(one, list);
       }
     }
-    await Promise.all([...concerned].map(([one, verdicts]) => this.#tell(one, object, verdicts, now, refs, events)));
+    await Promise.all(
+      [...concerned].map(([one, verdicts]) =>
+        one.principal.outside ? this.#tellOutside(one, object, verdicts, events) : this.#tell(one, object, verdicts, now, refs, events),
+      ),
+    );
   }
 
   #candidates(
@@ -165,11 +173,36 @@ export class LiveLists {
   }
 
   #fits(one: Subscription, fields: Readonly<Record<string, FieldValue>>): Trilean {
-    const readable = can(one.object, one.principal, one.object.access.read, fields);
+    const readable = can(one.object, one.principal, accessOf(one.object, one.principal).read, fields);
     if (readable === false) return false;
     const fits = one.filter ? matches(one.object, one.filter, fields) : true;
     if (fits === false) return false;
     return readable === undefined || fits === undefined || one.search !== undefined ? undefined : true;
+  }
+
+  /**
+   * People from outside are told what they read themselves, behind the second wall, after the change: never what was read
+   * for others. Of what they may not read any more only that it is gone, and only if they could have had it.
+   */
+  async #tellOutside(
+    one: Subscription,
+    object: ModelObject,
+    verdicts: ReadonlyMap<string, { now: Trilean; was: Trilean }>,
+    events: readonly ChangeEvent[],
+  ): Promise<void> {
+    const seen = [...verdicts.keys()].filter((id) => events.some((event) => event.record === id && concerns(object, one.principal, event)));
+    if (seen.length === 0) return;
+    const { data } = await this.#query.list(one.principal, object, {
+      ids: seen,
+      limit: seen.length,
+      ...(one.filter ? { filter: one.filter } : {}),
+      ...(one.search ? { search: one.search } : {}),
+    });
+    const have = new Set(data.map((rec) => rec.id));
+    const gone = seen.filter((id) => !have.has(id) && verdicts.get(id)!.was !== false);
+    if (data.length + gone.length === 0) return;
+    const refs = await referencesFor({ pool: this.#pool, model: this.#model, query: this.#query }, one.principal, data);
+    one.tell({ upsert: data.map((rec) => ({ ...rec, title: titleOf(object, rec.fields, refs) })), gone, refs, by: [] });
   }
 
   async #tell(
@@ -199,6 +232,14 @@ export class LiveLists {
     const told = new Set([...upsert.map((rec) => rec.id), ...gone]);
     one.tell({ upsert, gone, refs, by: [...new Set(events.filter((event) => told.has(event.record)).map((event) => event.author))] });
   }
+}
+
+/** Whether there is anything in an event for somebody from outside: something that they read, or that decides whether they do. */
+function concerns(object: ModelObject, principal: Principal, event: ChangeEvent): boolean {
+  if (event.kind !== 'changed') return true;
+  const readable = readableFields(object, principal);
+  const deciding = fieldsOfRule(accessOf(object, principal).read);
+  return Object.keys(event.changes).some((name) => readable?.has(name) !== false || deciding.includes(name));
 }
 
 /** A record's values before a run of changes. */

@@ -1,9 +1,10 @@
 /** What screens need besides values: the titles of records, and of all that they refer to. */
-import { isUuid, type FieldValue, type Model, type ModelObject, type Rec } from '@kith/sdk';
+import { isUuid, type FieldValue, type Model, type ModelObject, type Principal, type Rec } from '@kith/sdk';
 import type pg from 'pg';
 import { quote } from '../database.ts';
 import { SYSTEM } from '../principal.ts';
 import { tableName } from '../records/columns.ts';
+import type { Query } from './query.ts';
 
 /** A referenced record or user, as it is shown. */
 export interface Reference {
@@ -12,6 +13,27 @@ export interface Reference {
   color?: number;
 }
 export type References = Record<string, Reference>;
+
+/**
+ * The titles of what these records refer to, as somebody may see them: for people from outside, of those records that
+ * they may read themselves. Whoever of the staff is named there stays unnamed.
+ */
+export async function referencesFor(
+  { pool, model, query }: { pool: pg.Pool; model: Model; query: Query },
+  principal: Principal,
+  recs: readonly Rec[],
+  moreUsers: readonly string[] = [],
+): Promise<References> {
+  if (!principal.outside) return referencesOf(pool, model, recs, moreUsers);
+  const references: References = {};
+  for (const [name, ids] of referredBy(model, recs)) {
+    const object = model.objects.get(name);
+    if (!object?.portals.has(principal.outside.audience) || ids.size === 0) continue;
+    const page = await query.list(principal, object, { ids: [...ids], limit: ids.size });
+    for (const rec of page.data) references[rec.id] = { object: name, title: titleOf(object, rec.fields) };
+  }
+  return references;
+}
 
 /** The title of a record from its own values; a reference in it is named by its own title where that is known. */
 export function titleOf(object: ModelObject, fields: Readonly<Record<string, FieldValue>>, refs: References = {}): string {
@@ -30,6 +52,11 @@ export async function referencesOf(
   recs: readonly Rec[],
   moreUsers: readonly string[] = [],
 ): Promise<References> {
+  return titlesOf(pool, model, referredBy(model, recs, moreUsers));
+}
+
+/** What records refer to, by object. */
+function referredBy(model: Model, recs: readonly Rec[], moreUsers: readonly string[] = []): Map<string, Set<string>> {
   const wanted = new Map<string, Set<string>>();
   const want = (object: string, id: unknown): void => {
     if (!isUuid(id)) return;
@@ -51,7 +78,7 @@ export async function referencesOf(
     }
   }
   for (const id of moreUsers) want(USER, id);
-  return titlesOf(pool, model, wanted);
+  return wanted;
 }
 
 const USER = 'kith.user';

@@ -14,11 +14,15 @@ import {
   type Rec,
 } from '@kith/sdk';
 import { sql, type RawBuilder } from 'kysely';
-import type { Db } from '../database.ts';
+import type pg from 'pg';
+import type { Db, Queryable } from '../database.ts';
 import { KithError, malformed } from '../errors.ts';
-import { filterSql, likeLiteral, ruleSql, targetOf, type Scope } from '../access/filter.ts';
+import { filterSql, likeLiteral, readableTarget, ruleSql, type Scope } from '../access/filter.ts';
+import { accessOf, mayRead } from '../access/grant.ts';
+import type { OutsideReader } from '../access/outside.ts';
 import { canonicalDecimal } from '@kith/sdk';
-import { fromColumn, searchSql, type SystemRow } from '../records/columns.ts';
+import { audienceColumns, fromColumn, searchFieldsFor, searchSql, type SystemRow } from '../records/columns.ts';
+import { searchFunction } from '../schema/wall.ts';
 
 export const LIMIT_DEFAULT = 50;
 export const LIMIT_MAX = 500;
@@ -89,31 +93,36 @@ function decodeCursor(text: string, keys: number): Cursor {
 export class Query {
   readonly #db: Db;
   readonly #model: Model;
+  readonly #outside: OutsideReader;
 
-  constructor(db: Db, model: Model) {
+  constructor(db: Db, model: Model, outside: OutsideReader) {
     this.#db = db;
     this.#model = model;
+    this.#outside = outside;
   }
 
-  /** One page of records. */
-  async list(principal: Principal, object: ModelObject, options: ListOptions): Promise<Page> {
+  /**
+   * One page of records.
+   * @param on A transaction's connection, to see what it has not committed yet. People from outside always read on their own.
+   */
+  async list(principal: Principal, object: ModelObject, options: ListOptions, on?: Queryable): Promise<Page> {
     const scope: Scope = { model: this.#model, principal };
     const limit = options.limit ?? LIMIT_DEFAULT;
-    const fields = selectedFields(object, options.fields);
-    const keys = keysOf(object, options);
+    const fields = selectedFields(object, principal, options.fields);
+    const keys = keysOf(object, principal, options);
     const where = this.#where(scope, object, options);
     const cursor = options.cursor === undefined ? undefined : decodeCursor(options.cursor, keys.length);
-    const columns = columnsSql(object, fields, keys);
+    const columns = columnsSql(principal, fields, keys);
     const statement = pageSql(object, columns, where, keys, cursor, limit + 1);
     const [rows, counted] = await Promise.all([
-      run<Row>(this.#db, statement),
+      this.#run<Row>(principal, statement, on),
       options.count && options.count !== 'none' ? this.count(principal, object, options, options.count) : undefined,
     ]);
     const more = rows.length > limit;
     const shown = more ? rows.slice(0, limit) : rows;
     const last = shown.at(-1);
     return {
-      data: shown.map((row) => toRec(object, fields, row)),
+      data: shown.map((row) => toRec(object, fields, row, principal)),
       nextCursor: more && last ? encodeCursor({ values: keys.map((_, i) => last[`k${i}`] as string | null), id: last.id }) : null,
       ...counted,
     };
@@ -132,7 +141,7 @@ export class Query {
       how === 'exact'
         ? sql<{ n: number }>`select count(*) as n ${from}`
         : sql<{ n: number }>`select count(*) as n from (select ${from} limit ${COUNT_CAP + 1}) as page`;
-    const n = (await run<{ n: number }>(this.#db, statement))[0]!.n;
+    const n = (await this.#run<{ n: number }>(principal, statement))[0]!.n;
     return how === 'capped' && n > COUNT_CAP
       ? { count: COUNT_CAP, countCapped: true }
       : { count: n, ...(how === 'capped' ? { countCapped: false } : {}) };
@@ -148,12 +157,12 @@ export class Query {
     const scope: Scope = { model: this.#model, principal };
     const result: Record<string, { sum: FieldValue | Money[]; avg: FieldValue | Money[] }> = {};
     for (const name of names) {
-      const field = object.fields.get(name);
+      const field = readableTarget(object, principal, name)?.field;
       if (field?.type !== 'number' && field?.type !== 'money') throw malformed(`"${name}" cannot be summed; only numbers and money can.`);
       const column = sql.ref(`o.${name}`);
       const money = field.type === 'money';
-      const rows = await run<{ sum: string | null; avg: string | null; currency: string | null }>(
-        this.#db,
+      const rows = await this.#run<{ sum: string | null; avg: string | null; currency: string | null }>(
+        principal,
         sql`select sum(${money ? sql`(${column}).amount` : column})::text as sum, round(avg(${money ? sql`(${column}).amount` : column}), 4)::text as avg,
           ${money ? sql`(${column}).currency` : sql`null`} as currency
           from ${sql.id(object.plugin, object.key)} as o where ${this.#where(scope, object, options)} and ${column} is not null
@@ -175,14 +184,14 @@ export class Query {
     total?: string,
   ): Promise<{ value: string | null; count: number; sum?: FieldValue | Money[] }[]> {
     const scope: Scope = { model: this.#model, principal };
-    const field = object.fields.get(by);
+    const field = readableTarget(object, principal, by)?.field;
     if (field?.type !== 'select') throw malformed(`"${by}" cannot group a list; only select fields can.`);
-    const summed = total === undefined ? undefined : object.fields.get(total);
+    const summed = total === undefined ? undefined : readableTarget(object, principal, total)?.field;
     if (total !== undefined && summed?.type !== 'number' && summed?.type !== 'money') throw malformed(`"${total}" cannot be summed.`);
     const money = summed?.type === 'money';
     const column = sql.ref(`o.${total ?? by}`);
-    const rows = await run<{ value: string | null; n: number; sum: string | null; currency: string | null }>(
-      this.#db,
+    const rows = await this.#run<{ value: string | null; n: number; sum: string | null; currency: string | null }>(
+      principal,
       sql`select ${sql.ref(`o.${by}`)} as value, count(*) as n,
         ${summed ? sql`sum(${money ? sql`(${column}).amount` : column})::text` : sql`null`} as sum, ${money ? sql`(${column}).currency` : sql`null`} as currency
         from ${sql.id(object.plugin, object.key)} as o where ${this.#where(scope, object, options)} group by 1, 4 order by 1, 4`,
@@ -200,12 +209,12 @@ export class Query {
 
   /** The statement and its values, for looking at its plan. */
   explainable(principal: Principal, object: ModelObject, options: ListOptions): { sql: string; parameters: readonly unknown[] } {
-    const keys = keysOf(object, options);
+    const keys = keysOf(object, principal, options);
     const where = this.#where({ model: this.#model, principal }, object, options);
     const cursor = options.cursor === undefined ? undefined : decodeCursor(options.cursor, keys.length);
     return pageSql(
       object,
-      columnsSql(object, selectedFields(object, options.fields), keys),
+      columnsSql(principal, selectedFields(object, principal, options.fields), keys),
       where,
       keys,
       cursor,
@@ -214,22 +223,31 @@ export class Query {
   }
 
   #where(scope: Scope, object: ModelObject, options: ListOptions): RawBuilder<boolean> {
+    const { principal } = scope;
     const parts: RawBuilder<unknown>[] = [
       options.deleted ? sql`o.deleted_at is not null` : sql`o.deleted_at is null`,
-      ruleSql(scope, object, 'o', object.access.read),
+      ruleSql(scope, object, 'o', accessOf(object, principal).read),
     ];
     if (options.filter) parts.push(filterSql(scope, object, 'o', options.filter));
     if (options.ids) parts.push(sql`o.id = any(${[...options.ids]}::uuid[])`);
-    if (options.search !== undefined && options.search.trim() !== '') parts.push(wordsSql(object, options.search));
+    if (options.search !== undefined && options.search.trim() !== '')
+      parts.push(principal.outside ? foundSql(object, principal.outside.audience, options.search) : wordsSql(object, options.search));
     return sql<boolean>`${sql.join(parts, sql` and `)}`;
+  }
+
+  async #run<R extends pg.QueryResultRow>(principal: Principal, statement: RawBuilder<unknown>, on?: Queryable): Promise<R[]> {
+    const { sql: text, parameters } = statement.compile(this.#db);
+    try {
+      if (principal.outside) return await this.#outside.query<R>(principal, { text, values: parameters });
+      if (on) return (await on.query<R>({ text, values: [...parameters] })).rows;
+      return (await (statement as RawBuilder<R>).execute(this.#db)).rows;
+    } catch (error) {
+      return badValue(error);
+    }
   }
 }
 
 type Row = SystemRow & Record<string, unknown>;
-
-async function run<R>(db: Db, statement: RawBuilder<unknown>): Promise<R[]> {
-  return (await (statement as RawBuilder<R>).execute(db).catch(badValue)).rows;
-}
 
 /** Values in a cursor are cast by Postgres; one that somebody made up fails there. */
 function badValue(error: unknown): never {
@@ -239,9 +257,9 @@ function badValue(error: unknown): never {
   throw error;
 }
 
-function selectedFields(object: ModelObject, names: readonly string[] | undefined): ModelField[] {
-  if (!names) return [...object.fields.values()];
-  return names.map((name) => object.fields.get(name) ?? unknownField(object, name));
+function selectedFields(object: ModelObject, principal: Principal, names: readonly string[] | undefined): ModelField[] {
+  const fields = [...object.fields.values()].filter((field) => mayRead(object, principal, field.name));
+  return names ? names.map((name) => fields.find((field) => field.name === name) ?? unknownField(object, name)) : fields;
 }
 function unknownField(object: ModelObject, name: string): never {
   const message = `${object.name} has no field "${name.slice(0, 60)}".`;
@@ -249,18 +267,18 @@ function unknownField(object: ModelObject, name: string): never {
 }
 
 /** What a list is sorted by; the bin, unless told, by when things were thrown into it. */
-function keysOf(object: ModelObject, options: ListOptions): Key[] {
-  if (!options.deleted || options.sort?.length) return sortKeys(object, options.sort ?? []);
-  const [updated] = sortKeys(object, ['-updatedAt']);
+function keysOf(object: ModelObject, principal: Principal, options: ListOptions): Key[] {
+  if (!options.deleted || options.sort?.length) return sortKeys(object, principal, options.sort ?? []);
+  const [updated] = sortKeys(object, principal, ['-updatedAt']);
   return [{ ...updated!, column: sql.ref('o.deleted_at') }];
 }
 
-function sortKeys(object: ModelObject, sort: readonly string[]): Key[] {
+function sortKeys(object: ModelObject, principal: Principal, sort: readonly string[]): Key[] {
   if (sort.length > 4) throw malformed('A list is sorted by at most four fields.');
   return sort
     .map((text) => ({ name: text.replace(/^-/, ''), descending: text.startsWith('-') }))
     .map(({ name, descending }) => {
-      const target = targetOf(object, name);
+      const target = readableTarget(object, principal, name);
       if (!target) return unknownField(object, name);
       const { field, column } = target;
       if (name !== 'id' && !isSortable(field)) throw malformed(`A list cannot be sorted by "${name}".`);
@@ -290,11 +308,14 @@ function sortKeys(object: ModelObject, sort: readonly string[]): Key[] {
     });
 }
 
-function columnsSql(object: ModelObject, fields: readonly ModelField[], keys: readonly Key[]): RawBuilder<unknown> {
+function columnsSql({ outside }: Principal, fields: readonly ModelField[], keys: readonly Key[]): RawBuilder<unknown> {
+  const own = outside && audienceColumns(outside.audience);
   return sql.join([
-    ...['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at', 'deleted_by'].map((name) =>
-      sql.ref(`o.${name}`),
-    ),
+    ...(own
+      ? [sql`o.id`, sql`${sql.ref(`o.${own.version}`)} as version`, sql`o.created_at`, sql`${sql.ref(`o.${own.updatedAt}`)} as updated_at`]
+      : ['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at', 'deleted_by'].map((name) =>
+          sql.ref(`o.${name}`),
+        )),
     ...fields.map((field) => sql.ref(`o.${field.name}`)),
     ...keys.map((key, i) => sql`(${key.column})::text as ${sql.id(`k${i}`)}`),
   ]);
@@ -376,13 +397,21 @@ function wordsSql(object: ModelObject, search: string): RawBuilder<boolean> {
   )}`;
 }
 
+/** The same for people from outside: found by the function that knows their rows, since LIKE is of no use behind the second wall. */
+function foundSql(object: ModelObject, audience: string, search: string): RawBuilder<boolean> {
+  const portal = object.portals.get(audience);
+  if (!portal || searchFieldsFor(object, portal).length === 0 || search.includes('\u0000')) return sql<boolean>`false`;
+  const words = search.trim().slice(0, 200).split(/\s+/).slice(0, 8).map(likeLiteral);
+  return sql<boolean>`o.id in (select ${sql.raw(searchFunction(object, audience))}(array(select kith.fold(word) from unnest(${words}::text[]) as word)))`;
+}
+
 const moneyOf = (amount: string | null, currency: string | null): Money => ({
   amount: canonicalDecimal(amount ?? '0'),
   currency: currency ?? '',
 });
 
 /** A row as it travels. */
-export function toRec(object: ModelObject, fields: readonly ModelField[], row: Row): Rec {
+export function toRec(object: ModelObject, fields: readonly ModelField[], row: Row, { outside }: Principal): Rec {
   const values: Record<string, FieldValue> = {};
   for (const field of fields) values[field.name] = fromColumn(field, row[field.name]);
   return {
@@ -390,9 +419,9 @@ export function toRec(object: ModelObject, fields: readonly ModelField[], row: R
     object: object.name,
     version: row.version,
     createdAt: row.created_at,
-    createdBy: row.created_by,
+    ...(outside ? {} : { createdBy: row.created_by }),
     updatedAt: row.updated_at,
-    updatedBy: row.updated_by,
+    ...(outside ? {} : { updatedBy: row.updated_by }),
     ...(row.deleted_at === null || row.deleted_at === undefined ? {} : { deletedAt: row.deleted_at, deletedBy: row.deleted_by }),
     fields: values,
   };

@@ -1,5 +1,14 @@
 /** A field's column: its type, how a value is written as a Postgres literal, and how it is read back. */
-import { canonicalDecimal, type Address, type AnyRef, type FieldValue, type ModelField, type ModelObject, type Money } from '@kith/sdk';
+import {
+  canonicalDecimal,
+  type Address,
+  type AnyRef,
+  type FieldValue,
+  type ModelField,
+  type ModelObject,
+  type ModelPortal,
+  type Money,
+} from '@kith/sdk';
 import { quote } from '../database.ts';
 
 /** System columns of every record table, in the order of {@link systemColumns}. */
@@ -27,6 +36,13 @@ export const SYSTEM_COLUMNS = [
   'deleted_by',
   'docs',
 ] as const;
+
+/** The columns that tell an audience how often and when what it may read has changed, and since when the record is theirs. */
+export const audienceColumns = (audience: string): { version: string; updatedAt: string; since: string } => ({
+  version: `version@${audience}`,
+  updatedAt: `updated_at@${audience}`,
+  since: `since@${audience}`,
+});
 
 /** System fields of the API and the columns behind them. */
 export const SYSTEM_FIELDS: Record<string, { column: string; type: 'dateTime' | 'user' | 'number' | 'id' }> = {
@@ -129,7 +145,9 @@ export function fieldsOf(object: ModelObject, row: Record<string, unknown>): Rec
 
 /** System columns and fields of a row, named one by one: with `*`, a column added meanwhile would break plans that are kept. */
 export const columnList = (object: ModelObject, alias: string): string =>
-  [...SYSTEM_COLUMNS, ...object.fields.keys()].map((name) => `${alias}.${quote(name)}`).join(', ');
+  [...SYSTEM_COLUMNS, ...[...object.portals.keys()].flatMap((key) => Object.values(audienceColumns(key))), ...object.fields.keys()]
+    .map((name) => `${alias}.${quote(name)}`)
+    .join(', ');
 
 /** A short name for a list of names. */
 export function hashOf(text: string): string {
@@ -143,15 +161,23 @@ export function hashOf(text: string): string {
  * folds each candidate again costs twenty times as much, and without statistics of its own the planner guesses wrong.
  * The name carries the fields: other search fields are another column, beside the old one.
  */
-const searchColumn = (object: ModelObject): string => `search_${hashOf(object.search.join(','))}`;
-export const searchColumnDdl = (object: ModelObject): { name: string; ddl: string } => ({
-  name: searchColumn(object),
-  ddl: `${quote(searchColumn(object))} text generated always as (kith.search_text(${object.search.map(quote).join(', ')})) stored`,
+export const searchColumn = (fields: readonly string[]): string => `search_${hashOf(fields.join(','))}`;
+export const searchColumnDdl = (fields: readonly string[]): { name: string; ddl: string } => ({
+  name: searchColumn(fields),
+  ddl: `${quote(searchColumn(fields))} text generated always as (kith.search_text(${fields.map(quote).join(', ')})) stored`,
 });
+/** The search fields that an audience may read: what it finds records by. */
+export const searchFieldsFor = (object: ModelObject, portal: ModelPortal): string[] =>
+  object.search.filter((name) => portal.read.has(name));
+/** The lists of fields by which an object's records are found: by staff, and by audiences that read fewer. */
+export const searchLists = (object: ModelObject): string[][] => {
+  const lists = [[...object.search], ...[...object.portals.values()].map((portal) => searchFieldsFor(object, portal))];
+  return [...new Map(lists.filter((list) => list.length > 0).map((list) => [list.join(), list])).values()];
+};
 /** One field's part of the search text, counted from 1; undefined where a field before it may hold line breaks. */
 export function searchPartSql(object: ModelObject, alias: string, name: string): string | undefined {
   const at = object.search.indexOf(name);
   const oneLine = object.search.slice(0, at + 1).every((one) => ['text', 'email', 'phone', 'url'].includes(object.fields.get(one)!.type));
   return at >= 0 && oneLine ? `split_part(${searchSql(object, alias)}, E' \\n ', ${at + 1})` : undefined;
 }
-export const searchSql = (object: ModelObject, alias: string): string => `${quote(alias)}.${quote(searchColumn(object))}`;
+export const searchSql = (object: ModelObject, alias: string): string => `${quote(alias)}.${quote(searchColumn(object.search))}`;

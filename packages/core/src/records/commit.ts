@@ -10,7 +10,7 @@ import type { FieldValue, ModelObject } from '@kith/sdk';
 import type pg from 'pg';
 import { quote, type Queryable } from '../database.ts';
 import { newId } from '../ids.ts';
-import { columnType, tableName, toLiteral } from './columns.ts';
+import { audienceColumns, columnType, tableName, toLiteral } from './columns.ts';
 
 /** Old and new value of each changed field. Text fields in events carry null: that they changed is all one needs there. */
 export type Changes = Record<string, [FieldValue, FieldValue] | null>;
@@ -51,8 +51,8 @@ export interface Unit {
   patch: Readonly<Record<string, FieldValue>>;
   /** The version that the row must still have. */
   version?: number;
-  /** The row must have no documents: the patch touches live fields and brings no update. */
-  undocumented?: boolean;
+  /** Bits of facets of which the row must have no document: the patch touches their fields and brings no update. */
+  undocumented?: number;
   documents: readonly DocumentWrite[];
   ledger: readonly LedgerWrite[];
   /** What is told about it; null when nobody needs to know. */
@@ -71,6 +71,7 @@ export interface Taken {
  * Commits units and answers those that were taken, by record id.
  * @param wait Wait for rows that others hold; otherwise busy ones are left out.
  * @param flush Written into the document log, so that an unknown outcome can be looked up.
+ * @param epoch The state of everybody's rights on which the units rest; if it has moved on, none is taken.
  * @throws Errors of Postgres; of class 22 and 23 when a value in one of the units is at fault.
  */
 export async function commit(
@@ -78,6 +79,7 @@ export async function commit(
   units: readonly Unit[],
   wait: boolean,
   flush: string = newId(),
+  epoch: number | null = null,
 ): Promise<Map<string, Taken>> {
   const objects = [...new Set(units.map((unit) => unit.object))].sort((a, b) => (a.name < b.name ? -1 : 1));
   const columns = objects.map((object) => {
@@ -89,7 +91,7 @@ export async function commit(
     {
       name,
       text,
-      values: parameters(units, objects, flush),
+      values: parameters(units, objects, flush, epoch),
     },
   );
   return new Map(result.rows.map((row) => [row.id, { version: row.version, updatedAt: row.updated_at, seqs: row.seqs ?? {} }]));
@@ -97,7 +99,7 @@ export async function commit(
 
 const SHOWN = { lagging: 'lag', 'caught-up': 'clear' } as const;
 
-function parameters(units: readonly Unit[], objects: readonly ModelObject[], flush: string): unknown[] {
+function parameters(units: readonly Unit[], objects: readonly ModelObject[], flush: string, epoch: number | null): unknown[] {
   const documents = units.flatMap((unit) => unit.documents.map((one) => ({ unit, one })));
   const ledger = units.flatMap((unit) => unit.ledger.map((one) => ({ unit, one })));
   const events = units.filter((unit) => unit.event !== null);
@@ -105,7 +107,7 @@ function parameters(units: readonly Unit[], objects: readonly ModelObject[], flu
     units.map((unit) => unit.id),
     units.map((unit) => objects.indexOf(unit.object)),
     units.map((unit) => unit.version ?? null),
-    units.map((unit) => unit.undocumented ?? false),
+    units.map((unit) => unit.undocumented ?? 0),
     units.map((unit) => (Object.keys(unit.patch).length > 0 ? literals(unit) : null)),
     units.map((unit) => unit.author),
     documents.map(({ unit }) => unit.id),
@@ -126,6 +128,7 @@ function parameters(units: readonly Unit[], objects: readonly ModelObject[], flu
     events.map((unit) => JSON.stringify(unit.event)),
     flush,
     objects.map((object) => object.name),
+    epoch,
   ];
 }
 
@@ -175,6 +178,13 @@ r${i} as materialized (
       const key = `'${name}'`;
       return `${column} = case when p.patch ? ${key} then (p.patch ->> ${key})::${columnType(object.fields.get(name)!)} else o.${column} end`;
     });
+    for (const [audience, portal] of object.portals) {
+      const { version, updatedAt } = audienceColumns(audience);
+      // What an audience cannot read does not move what it sees of the record.
+      const seen = `p.patch ?| array[${[...portal.read].map((name) => `'${name}'`).join(', ')}]::text[]`;
+      sets.push(`${quote(version)} = o.${quote(version)} + case when ${seen} then 1 else 0 end`);
+      sets.push(`${quote(updatedAt)} = case when ${seen} then p.at else o.${quote(updatedAt)} end`);
+    }
     return `
 up${i} as (
   update ${tableName(object)} o set ${[...sets, 'version = o.version + 1', 'updated_at = p.at', 'updated_by = p.author'].join(', ')}
@@ -183,11 +193,12 @@ up${i} as (
   });
   return `with
 rin as materialized (
-  select * from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::boolean[], $5::jsonb[], $6::uuid[])
+  select * from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::jsonb[], $6::uuid[])
     as t (id, obj, expected, undocumented, patch, author)),
 din as materialized (
   select * from unnest($7::uuid[], $8::smallint[], $9::integer[], $10::bigint[], $11::bytea[], $12::text[])
     as t (record, facet, generation, seq, upd, shown)),${locks.join('')}
+ep as materialized (select $24::bigint is null or kith.rights_epoch() = $24::bigint as holds),
 r as materialized (${objects.map((_, i) => `select * from r${i}`).join(' union all ')}),
 h as materialized (
   select d.record, d.facet, d.seq, d.generation from kith.doc_head d
@@ -196,7 +207,8 @@ h as materialized (
 ok as materialized (
   select i.*, r.version, ${momentAfter('r.updated_at')} as at from rin i join r using (id)
   where (i.expected is null or i.expected = r.version)
-    and (not i.undocumented or r.docs = 0)
+    and r.docs & i.undocumented = 0
+    and (select holds from ep)
     and not exists (
       select from din d where d.record = i.id and not exists (
         select from h where (h.record, h.facet, h.seq, h.generation) = (d.record, d.facet, d.seq, d.generation)))),

@@ -9,13 +9,14 @@ import * as Y from 'yjs';
 import { quote, transaction, type Queryable } from '../database.ts';
 import { KithError, notFound } from '../errors.ts';
 import { columnList, columnType, fieldsOf, tableName, toLiteral, type SystemRow } from './columns.ts';
-import { docBit, fieldsIn, type Facet } from './facets.ts';
+import { docBit, fieldsIn, hasDocument, type Facet } from './facets.ts';
 
-/** A record's row together with a facet's document, as of one moment. */
+/** A record's row together with the documents that were asked for, as of one moment. */
 export interface Stored {
   row: SystemRow;
   fields: Record<string, FieldValue>;
-  document: StoredDocument | null;
+  /** By the facet's number; those that exist. */
+  documents: Map<number, StoredDocument>;
 }
 export interface StoredDocument {
   generation: number;
@@ -33,36 +34,56 @@ interface StoredRow extends SystemRow {
 }
 
 /**
- * Reads a row and a facet's document in one statement, hence of one moment.
+ * Reads a row and the documents of these facets in one statement, hence of one moment.
  * @returns undefined when there is no such record, in the bin or not.
  * @throws KithError 500 `document_gap` when the log is not contiguous: rather no document than a wrong one.
  */
-export async function readStored(client: Queryable, object: ModelObject, id: string, facet: Facet): Promise<Stored | undefined> {
-  const { rows } = await client.query<StoredRow>({
-    name: `kith_stored_${object.name}`,
-    text: `select o.*, h.generation as "doc generation", h.seq as "doc seq", h.shown as "doc shown", s.upto as "doc upto", s.state as "doc state",
-        (select array_agg(l.upd order by l.seq) from kith.doc_log l where (l.record, l.facet) = (h.record, h.facet) and l.seq > s.upto) as "doc tail"
-      from (select ${columnList(object, 'o')} from ${tableName(object)} o where o.id = $1) o
-      left join kith.doc_head h on h.record = o.id and h.facet = $2
-      left join kith.doc_snapshot s on s.record = o.id and s.facet = $2`,
-    values: [id, facet.num],
-  });
+export async function readStored(
+  client: Queryable,
+  object: ModelObject,
+  id: string,
+  facets: readonly Facet[],
+): Promise<Stored | undefined> {
+  const { rows } = await client.query<StoredRow>(
+    facets.length === 0
+      ? {
+          name: `kith_row_${object.name}`,
+          text: `select ${columnList(object, 'o')} from ${tableName(object)} o where o.id = $1`,
+          values: [id],
+        }
+      : {
+          name: `kith_stored_${object.name}`,
+          text: `select o.*, h.facet as "doc facet", h.generation as "doc generation", h.seq as "doc seq", h.shown as "doc shown",
+              s.upto as "doc upto", s.state as "doc state",
+              (select array_agg(l.upd order by l.seq) from kith.doc_log l where (l.record, l.facet) = (h.record, h.facet) and l.seq > s.upto) as "doc tail"
+            from (select ${columnList(object, 'o')} from ${tableName(object)} o where o.id = $1) o
+            left join kith.doc_head h on h.record = o.id and h.facet = any($2::smallint[])
+            left join kith.doc_snapshot s on (s.record, s.facet) = (h.record, h.facet)`,
+          values: [id, facets.map((facet) => facet.num)],
+        },
+  );
   const row = rows[0];
   if (!row) return undefined;
-  return { row, fields: fieldsOf(object, row), document: documentOf(object, row, facet) };
+  const documents = new Map<number, StoredDocument>();
+  for (const facet of facets) {
+    const found = rows.find((one) => one['doc facet'] === facet.num);
+    const document = documentOf(object, row, found, facet);
+    if (document) documents.set(facet.num, document);
+  }
+  return { row, fields: fieldsOf(object, row), documents };
 }
 
-function documentOf(object: ModelObject, row: StoredRow, facet: Facet): StoredDocument | null {
-  const has = Math.floor(row.docs / docBit(facet)) % 2 === 1;
-  const seq = row['doc seq'] as number | null;
+function documentOf(object: ModelObject, { id, docs }: StoredRow, row: StoredRow | undefined, facet: Facet): StoredDocument | null {
+  const has = hasDocument(docs, facet);
+  const seq = (row?.['doc seq'] as number | undefined) ?? null;
   if (!has && seq === null) return null;
-  const tail = (row['doc tail'] as Buffer[] | null) ?? [];
-  const upto = row['doc upto'] as number | null;
-  if (!has || seq === null || upto === null || tail.length !== seq - upto) {
+  const tail = (row?.['doc tail'] as Buffer[] | null | undefined) ?? [];
+  const upto = (row?.['doc upto'] as number | null | undefined) ?? null;
+  if (!row || !has || seq === null || upto === null || tail.length !== seq - upto) {
     throw new KithError(
       500,
       'document_gap',
-      `The document of ${object.name} ${row.id} is not whole; restore it from a backup before it is edited.`,
+      `The document of ${object.name} ${id} is not whole; restore it from a backup before it is edited.`,
     );
   }
   return {
@@ -88,16 +109,58 @@ export async function openStored(
   id: string,
   facet: Facet,
 ): Promise<Stored & { document: StoredDocument }> {
-  const seen = await readStored(pool, object, id, facet);
-  if (seen?.document) return { ...seen, document: seen.document };
+  const seen = await readStored(pool, object, id, [facet]);
+  const there = seen?.documents.get(facet.num);
+  if (seen && there) return { ...seen, document: there };
   return transaction(pool, async (client) => {
     const lock = await client.query(`select id from ${tableName(object)} where id = $1 and deleted_at is null for no key update`, [id]);
     if (lock.rowCount === 0) throw notFound('record');
-    const stored = await readStored(client, object, id, facet);
+    const stored = await readStored(client, object, id, [facet]);
     if (!stored) throw notFound('record');
-    if (stored.document) return { ...stored, document: stored.document };
+    const document = stored.documents.get(facet.num);
+    if (document) return { ...stored, document };
     return { ...stored, ...(await seed(client, object, numbers, stored, facet)) };
   });
+}
+
+/**
+ * Begins a document's life anew from its row, under the record's lock: in a new generation, so that no copy of the old
+ * one can be joined to it. Columns must show all that the old one held; {@link catchUp} sees to that.
+ * @returns whether there was a document
+ */
+export async function renew(client: pg.PoolClient, object: ModelObject, numbers: FieldNumbers, id: string, facet: Facet): Promise<boolean> {
+  const { rows } = await client.query<{ generation: number }>(
+    'select generation from kith.doc_head where (record, facet) = ($1, $2) for no key update',
+    [id, facet.num],
+  );
+  if (!rows[0]) return false;
+  const stored = await readStored(client, object, id, []);
+  if (!stored) return false;
+  // The ids of who wrote in the old life stay known: by them a copy of it is recognised.
+  for (const name of ['doc_head', 'doc_log', 'doc_snapshot'])
+    await client.query(`delete from kith.${name} where (record, facet) = ($1, $2)`, [id, facet.num]);
+  await seed(client, object, numbers, stored, facet, rows[0].generation + 1);
+  return true;
+}
+
+/** Brings the columns of large texts up to date with their documents, under the record's lock. */
+export async function catchUp(client: pg.PoolClient, object: ModelObject, id: string): Promise<void> {
+  const { rows } = await client.query<{ facet: number }>('select facet from kith.doc_head where record = $1 and shown is not null', [id]);
+  for (const { facet: num } of rows) {
+    const facet = object.facets.find((one) => one.num === num) ?? { name: '', num, fields: new Set<string>() };
+    const document = (await readStored(client, object, id, [facet]))?.documents.get(num);
+    if (!document) continue;
+    const doc = loadDoc(document.parts);
+    // By what the document holds, whatever the facet is said to hold by now.
+    for (const field of object.fields.values()) {
+      if ((field.type !== 'longText' && field.type !== 'richText') || !doc.share.has(field.name)) continue;
+      const merge = field.type === 'longText' ? 'text' : 'rich';
+      const value = readField(doc, { ...field, merge }) as string | null;
+      await client.query(`update ${tableName(object)} set ${quote(field.name)} = $2 where id = $1`, [id, value]);
+    }
+    doc.destroy();
+    await client.query('update kith.doc_head set shown = null where (record, facet) = ($1, $2)', [id, num]);
+  }
 }
 
 async function seed(
@@ -106,14 +169,16 @@ async function seed(
   numbers: FieldNumbers,
   stored: Stored,
   facet: Facet,
+  generation = 0,
 ): Promise<{ document: StoredDocument; fields: Record<string, FieldValue> }> {
   const doc = new Y.Doc();
   const live = fieldsIn(object, facet);
-  const { rows } = await client.query<{ generation: number }>(
-    `insert into kith.doc_head (record, facet, object) values ($1, $2, $3) returning generation`,
-    [stored.row.id, facet.num, object.name],
-  );
-  const generation = rows[0]!.generation;
+  await client.query(`insert into kith.doc_head (record, facet, object, generation) values ($1, $2, $3, $4)`, [
+    stored.row.id,
+    facet.num,
+    object.name,
+    generation,
+  ]);
   const writes: ServerWrite[] = live
     .filter((field) => stored.fields[field.name] !== null)
     .map((field) => ({ field, num: numbers.get(field.name)!, value: stored.fields[field.name]! }));
@@ -238,10 +303,27 @@ export async function claimClients(
   return rows.filter((row) => row.principal !== principal).map((row) => row.client);
 }
 
-/** Records whose columns lag behind the large texts of their documents. */
-export async function lagging(client: Queryable): Promise<{ object: string; record: string }[]> {
-  const { rows } = await client.query<{ object: string; record: string }>({
-    text: 'select object, record from kith.doc_head where shown is not null order by record',
+/** Whether any of these client ids wrote in an older life of a document: whoever bears its edits has a copy of that. */
+export async function isFromOlderLife(
+  client: Queryable,
+  record: string,
+  facet: Facet,
+  generation: number,
+  clients: readonly number[],
+): Promise<boolean> {
+  if (generation === 0 || clients.length === 0) return false;
+  const { rowCount } = await client.query({
+    name: 'kith_older',
+    text: 'select from kith.doc_client where record = $1 and facet = $2 and generation < $3 and client = any($4::bigint[]) limit 1',
+    values: [record, facet.num, generation, clients],
+  });
+  return (rowCount ?? 0) > 0;
+}
+
+/** Documents of whose large texts the columns lag behind. */
+export async function lagging(client: Queryable): Promise<{ object: string; record: string; facet: number }[]> {
+  const { rows } = await client.query<{ object: string; record: string; facet: number }>({
+    text: 'select object, record, facet from kith.doc_head where shown is not null order by record',
   });
   return rows;
 }

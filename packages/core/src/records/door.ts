@@ -11,6 +11,7 @@ import {
   type AnyServer,
   type Context,
   type AnyPlugin,
+  type Effected,
   type FieldProblem,
   type FieldValue,
   type Model,
@@ -19,21 +20,24 @@ import {
   type Principal,
   type Rec,
   type RecordsDoor,
+  type Rule,
 } from '@kith/sdk';
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type pg from 'pg';
-import { isRowless, ruleSql } from '../access/filter.ts';
+import { can, isRowless, ruleSql } from '../access/filter.ts';
+import { accessOf, actionRule, creatableFields, readableFields, writableFields } from '../access/grant.ts';
 import { quote, transaction, type Db, type Queryable } from '../database.ts';
 import { conflict, forbidden, invalid, isDatabaseError, KithError, notFound, type DatabaseError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
-import { SYSTEM } from '../principal.ts';
+import { hasRole, SYSTEM } from '../principal.ts';
 import { foreignKeyName, sequenceName } from '../schema/migrate.ts';
 import type { Query } from '../query/query.ts';
-import { columnType, tableName, toLiteral, type SystemRow } from './columns.ts';
+import { audienceColumns, columnList, columnType, fieldsOf, tableName, toLiteral, type SystemRow } from './columns.ts';
 import { commit, momentAfter, type Cause, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './commit.ts';
-import { readStored, type FieldNumbers, type Stored } from './documents.ts';
-import { STAFF } from './facets.ts';
+import { Consequences } from './consequences.ts';
+import { readStored, renew, type FieldNumbers, type Stored, type StoredDocument } from './documents.ts';
+import { docBit, fieldsIn, type Facet } from './facets.ts';
 import { applyGuard, checkInput, defaultsOf, guardsOf, missing, type Guards } from './prepare.ts';
 
 /** What a commit did, for those who are looking. */
@@ -43,6 +47,8 @@ export interface Committed {
   kind: 'created' | 'changed' | 'deleted' | 'restored';
   /** New sequences of its documents, by facet number; empty when none moved. */
   seqs: Record<string, number>;
+  /** Numbers of facets whose documents have begun a new life: whoever has one open leaves. */
+  renewed?: readonly number[];
 }
 
 export interface DoorOptions {
@@ -68,6 +74,8 @@ export interface Actor {
 /** Most records in one set-based statement, so that nobody waits long behind it. */
 export const BULK = 1000;
 const OPTIMISTIC_TRIES = 3;
+/** How often a transaction that Postgres ended for the sake of another is begun anew. */
+const DEADLOCK_TRIES = 6;
 /** Types of fields that point at something. */
 const REFERENCES = new Set(['ref', 'refs', 'anyRef', 'user']);
 /** Shapes of inserts whose plans are kept. */
@@ -78,14 +86,26 @@ const MOST_PROBLEMS = 100;
 type Values = Record<string, FieldValue>;
 type Input = Readonly<Record<string, unknown>>;
 
+/** A change that was prepared, and what it does to the record's documents besides. */
+interface Planned {
+  unit: Unit;
+  before: Values;
+  /** Facets that begin a new life, since the record passes to other readers. */
+  renew: readonly Facet[];
+  /** Audiences whose company changes. */
+  passes: readonly string[];
+}
+
 export class Records {
   readonly #o: DoorOptions;
   readonly guards: Guards;
   readonly #inserts = new Map<string, string>();
+  readonly #consequences: Consequences;
 
   constructor(options: DoorOptions) {
     this.#o = options;
     this.guards = guardsOf(options.servers);
+    this.#consequences = new Consequences(options.model, options.servers);
   }
 
   /** An object by its full name. @throws 404 */
@@ -97,10 +117,16 @@ export class Records {
 
   /** One record, with all fields, as it stands or as it stood. */
   async get(principal: Principal, object: ModelObject, id: string, asOf?: string): Promise<Rec> {
+    if (principal.outside) {
+      // People from outside read behind the second wall, a single record as well as a list.
+      const [found] = isUuid(id) ? (await this.#o.query.list(principal, object, { ids: [id], limit: 1 })).data : [];
+      if (!found) throw notFound('record');
+      return asOf === undefined ? found : { ...found, fields: await this.stateAt(principal, object, found, asOf) };
+    }
     const stored = await this.#read(this.#o.writePool, principal, object, id);
     if (stored.row.deleted_at !== null && asOf === undefined) throw notFound('record');
     const rec = this.#rec(object, stored);
-    return asOf === undefined ? rec : { ...rec, fields: await this.stateAt(object, rec, asOf) };
+    return asOf === undefined ? rec : { ...rec, fields: await this.stateAt(principal, object, rec, asOf) };
   }
 
   /** Creates one record. */
@@ -111,22 +137,157 @@ export class Records {
 
   /** Creates many, all or nothing, in chunks of {@link BULK}. Problems name the row they are in. */
   async createMany(actor: Actor, object: ModelObject, inputs: readonly Input[]): Promise<Rec[]> {
-    const prepared = this.#prepareCreates(actor, object, inputs, inputs.length > 1 ? 'create' : undefined);
-    const committed: Committed[] = [];
-    const insert = async (client: Queryable): Promise<Rec[]> => {
-      const made: Rec[] = [];
-      for (let i = 0; i < prepared.length; i += BULK)
-        made.push(...(await this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed)));
-      return made;
-    };
-    const single = prepared.length <= BULK && isRowless(object.access.create);
+    const path = inputs.length > 1 ? 'create' : undefined;
+    let prepared: Values[] = [];
+    const single = inputs.length <= BULK && isRowless(accessOf(object, actor.principal).create) && !this.#consequences.concern(object);
     try {
-      const made = await (single ? insert(this.#o.writePool) : transaction(this.#o.writePool, insert));
-      this.#o.told(committed);
-      return made;
+      if (single) {
+        const committed: Committed[] = [];
+        prepared = this.#prepareCreates(actor, object, inputs, path);
+        const made = await this.#insert(this.#o.writePool, actor, object, prepared, committed);
+        this.#o.told(committed);
+        return made;
+      }
+      return await this.#transact(async (client, committed) => {
+        const filled = await this.#fill(client, object, inputs);
+        prepared = this.#prepareCreates(actor, object, filled, path, inputs);
+        return this.#insertAll(client, actor, object, prepared, committed);
+      });
     } catch (error) {
       throw prepared.length > 1 ? await this.#explainedRow(object, prepared, error) : explain(this.#o.model, object, error);
     }
+  }
+
+  /** Inserts in chunks of {@link BULK}, and does what follows. */
+  async #insertAll(
+    client: pg.PoolClient,
+    actor: Actor,
+    object: ModelObject,
+    prepared: readonly Values[],
+    committed: Committed[],
+  ): Promise<Rec[]> {
+    const made: Rec[] = [];
+    for (let i = 0; i < prepared.length; i += BULK) {
+      const recs = await this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed);
+      await this.#follow(
+        client,
+        actor,
+        object,
+        recs.map((rec, at) => ({ kind: 'created', id: rec.id, before: null, record: { ...prepared[i + at]!, ...rec.fields } })),
+        committed,
+      );
+      made.push(...recs);
+    }
+    return made;
+  }
+
+  /**
+   * Runs `work` in a transaction and tells of what it committed. Whoever is in the way of another (what follows from a change
+   * may lock records in another order than somebody else) begins anew.
+   */
+  async #transact<T>(work: (client: pg.PoolClient, committed: Committed[]) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const committed: Committed[] = [];
+      try {
+        const result = await transaction(this.#o.writePool, (client) => work(client, committed));
+        this.#o.told(committed);
+        return result;
+      } catch (error) {
+        if (attempt >= DEADLOCK_TRIES || !isDatabaseError(error, '40')) throw error;
+      }
+    }
+  }
+
+  /** Locks records, those that they are derived from first, each kind in the order of ids: as every writer does. */
+  async #lock(client: Queryable, object: ModelObject, ids: readonly string[]): Promise<void> {
+    for (const { ref, target } of this.#consequences.parentsOf(object)) {
+      await client.query({
+        text: `select from ${tableName(target)} p where p.id in (select o.${quote(ref)} from ${tableName(object)} o where o.id = any($1)) order by p.id for no key update`,
+        values: [ids],
+      });
+    }
+    await client.query({ text: `select from ${tableName(object)} where id = any($1) order by id for no key update`, values: [ids] });
+  }
+
+  /**
+   * Commits changes in a transaction with everything that follows from them: copies in other records, documents that pass to
+   * other readers, effects of plugins.
+   */
+  async #carryOut(client: pg.PoolClient, actor: Actor, planned: readonly Planned[], committed: Committed[]): Promise<Map<string, Taken>> {
+    const taken = await commit(
+      client,
+      planned.map(({ unit }) => unit),
+      true,
+    );
+    const followed = new Map<ModelObject, Effected<Values>[]>();
+    for (const { unit, before, renew: facets, passes } of planned) {
+      const one = taken.get(unit.id);
+      if (!one) throw conflict('The record is being changed by somebody else; try again.');
+      const renewed: number[] = [];
+      for (const facet of facets)
+        if (await renew(client, unit.object, this.#o.numbers.get(unit.object.name)!, unit.id, facet)) renewed.push(facet.num);
+      if (passes.length > 0) {
+        const sets = passes.map((audience) => `${quote(audienceColumns(audience).since)} = updated_at`);
+        await client.query({ text: `update ${tableName(unit.object)} set ${sets.join(', ')} where id = $1`, values: [unit.id] });
+      }
+      committed.push({ ...told(unit, one), ...(renewed.length > 0 ? { renewed } : {}) });
+      const changes = followed.get(unit.object) ?? [];
+      changes.push({ kind: 'changed', id: unit.id, before, record: { ...before, ...unit.patch } });
+      followed.set(unit.object, changes);
+    }
+    for (const [object, changes] of followed) await this.#follow(client, actor, object, changes, committed);
+    return taken;
+  }
+
+  /** What follows from changes of an object's records, in their transaction. */
+  async #follow(
+    client: pg.PoolClient,
+    actor: Actor,
+    object: ModelObject,
+    changes: readonly Effected<Values>[],
+    committed: Committed[],
+  ): Promise<void> {
+    for (const copy of this.#consequences.copiesOf(object)) {
+      const moved = changes.filter(
+        ({ kind, before, record }) => kind === 'changed' && !sameValue(before?.[copy.source], record[copy.source]),
+      );
+      for (const { id, record } of moved) {
+        const { rows } = await client.query<{ id: string }>(
+          `select id from ${tableName(copy.object)} where ${quote(copy.ref)} = $1 and deleted_at is null order by id for no key update`,
+          [id],
+        );
+        const planned: Planned[] = [];
+        for (const child of rows) {
+          const stored = await readStored(client, copy.object, child.id, copy.object.facets);
+          const plan =
+            stored && (await this.#plan(client, actor, copy.object, stored, { [copy.field]: record[copy.source] ?? null }, true));
+          if (plan) planned.push(plan);
+        }
+        if (planned.length > 0) await this.#carryOut(client, actor, planned, committed);
+      }
+    }
+    const effect = this.#consequences.effectOf(object);
+    if (effect) await effect(changes, this.#context(client, actor, committed));
+  }
+
+  /** New records with what they take over from the records that they refer to. */
+  async #fill(client: Queryable, object: ModelObject, inputs: readonly Input[]): Promise<Input[]> {
+    const filled = inputs.map((input) => ({ ...input }) as Record<string, unknown>);
+    for (const { ref, target, fields } of this.#consequences.taken(object)) {
+      const ids = [...new Set(filled.map((input) => input[ref]).filter(isUuid))];
+      if (ids.length === 0) continue;
+      // Locked, so that a copy cannot miss a change of what it is copied from.
+      const { rows } = await client.query<SystemRow & Record<string, unknown>>({
+        text: `select ${columnList(target, 'o')} from ${tableName(target)} o where o.id = any($1) order by o.id for share`,
+        values: [ids],
+      });
+      const byId = new Map(rows.map((row) => [row.id, fieldsOf(target, row)]));
+      for (const input of filled) {
+        const from = byId.get(input[ref] as string);
+        for (const { name, source, kept } of fields) if (from && (kept || input[name] === undefined)) input[name] = from[source];
+      }
+    }
+    return filled;
   }
 
   /**
@@ -139,15 +300,24 @@ export class Records {
     id: string,
     input: Input,
     ifVersion?: number,
-    trusted = actor.principal.kind === 'system',
+    trusted = isTrusted(actor.principal),
   ): Promise<Rec> {
+    if (this.#consequences.concern(object)) {
+      const rec = await this.#explained(object, () =>
+        this.#transact(async (client, committed) => {
+          if (isUuid(id)) await this.#lock(client, object, [id]);
+          return this.#patchOn(client, actor, object, id, input, ifVersion, trusted, committed);
+        }),
+      );
+      return this.#shown(actor.principal, object, rec);
+    }
     for (let attempt = 1; ; attempt++) {
       const last = attempt > OPTIMISTIC_TRIES;
       const work = async (client: Queryable): Promise<{ rec: Rec; committed: Committed[] } | undefined> => {
-        const unit = await this.#patchUnit(client, actor, object, id, input, ifVersion, trusted);
-        if (!unit.changed) return { rec: unit.rec, committed: [] };
-        const taken = (await commit(client, [unit.changed], true)).get(id);
-        return taken && { rec: after(unit.rec, unit.changed, taken), committed: [told(unit.changed, taken)] };
+        const { rec, changed } = await this.#patchUnit(client, actor, object, id, input, ifVersion, trusted);
+        if (!changed) return { rec, committed: [] };
+        const taken = (await commit(client, [changed.unit], true)).get(id);
+        return taken && { rec: after(rec, changed.unit, taken), committed: [told(changed.unit, taken)] };
       };
       const done = await this.#explained(object, () =>
         last
@@ -163,6 +333,31 @@ export class Records {
       }
       if (last) throw conflict('The record is being changed by somebody else; try again.');
     }
+  }
+
+  /** The same on a transaction's connection, on a record that is locked, with all that follows. */
+  async #patchOn(
+    client: pg.PoolClient,
+    actor: Actor,
+    object: ModelObject,
+    id: string,
+    input: Input,
+    ifVersion: number | undefined,
+    trusted: boolean,
+    committed: Committed[],
+  ): Promise<Rec> {
+    const { rec, changed } = await this.#patchUnit(client, actor, object, id, input, ifVersion, trusted);
+    if (!changed) return rec;
+    const taken = (await this.#carryOut(client, actor, [changed], committed)).get(id)!;
+    return after(rec, changed.unit, taken);
+  }
+
+  /** A record that was just changed, as whoever changed it may see it. */
+  async #shown(principal: Principal, object: ModelObject, rec: Rec): Promise<Rec> {
+    if (!principal.outside) return rec;
+    const [now] = (await this.#o.query.list(principal, object, { ids: [rec.id], limit: 1 })).data;
+    // Their own change may have taken it out of their sight.
+    return now ?? masked(object, principal, rec);
   }
 
   /** Puts a record into the bin. */
@@ -182,14 +377,15 @@ export class Records {
     object: ModelObject,
     work: { create: readonly Input[]; update: readonly { id: string; fields: Input }[]; delete: readonly string[] },
   ): Promise<{ created: Rec[]; updated: Rec[]; deleted: string[] }> {
-    const creates = work.create.length > 0 ? this.#prepareCreates(actor, object, work.create, 'create') : [];
-    const committed: Committed[] = [];
+    let creates: Values[] = [];
     let inserting = false;
-    const run = async (client: pg.PoolClient): Promise<{ created: Rec[]; updated: Rec[]; deleted: string[] }> => {
+    const run = async (client: pg.PoolClient, committed: Committed[]): Promise<{ created: Rec[]; updated: Rec[]; deleted: string[] }> => {
+      const filled = await this.#fill(client, object, work.create);
+      creates = work.create.length > 0 ? this.#prepareCreates(actor, object, filled, 'create', work.create) : [];
       const ids = [...new Set([...work.update.map((one) => one.id), ...work.delete])].filter(isUuid).sort();
-      await client.query(`select from ${tableName(object)} where id = any($1) order by id for no key update`, [ids]);
+      await this.#lock(client, object, ids);
       inserting = true;
-      const created = creates.length > 0 ? await this.#insert(client, actor, object, creates, committed) : [];
+      const created = await this.#insertAll(client, actor, object, creates, committed);
       inserting = false;
       const refusals: { path: string; error: KithError }[] = [];
       const seen = new Set<string>();
@@ -204,36 +400,29 @@ export class Records {
           refusals.push({ path, error });
         }
       };
-      const changes: { rec: Rec; changed: Unit | null }[] = [];
+      const changes: { rec: Rec; changed: Planned | null }[] = [];
       for (const [i, { id, fields }] of work.update.entries()) {
         await row(`update[${i}]`, id, async () => {
-          const change = await this.#patchUnit(client, actor, object, id, fields, undefined, actor.principal.kind === 'system');
-          const unknown = change.changed ? await this.#unknown(client, object, [change.changed.patch], true) : [];
+          const change = await this.#patchUnit(client, actor, object, id, fields, undefined, isTrusted(actor.principal));
+          const unknown = change.changed ? await this.#unknown(client, object, [change.changed.unit.patch], true) : [];
           if (unknown.length > 0) throw invalid(unknown.map(({ field }) => unknownReference(field)));
           changes.push(change);
         });
       }
       for (const [i, id] of work.delete.entries()) {
         await row(`delete[${i}]`, id, async () => {
-          committed.push(await this.#moveOn(client, actor, object, id, 'delete'));
+          await this.#moveOn(client, actor, object, id, 'delete', undefined, committed);
         });
       }
       if (refusals.length > 0) throw refusedRows(refusals);
-      const units = changes.flatMap((one) => one.changed ?? []);
-      const taken = units.length > 0 ? await commit(client, units, true) : new Map<string, Taken>();
-      const updated = changes.map(({ rec, changed }) => {
-        if (!changed) return rec;
-        const one = taken.get(changed.id);
-        if (!one) throw conflict('A record of the batch is being changed by somebody else; try again.');
-        committed.push(told(changed, one));
-        return after(rec, changed, one);
-      });
+      const planned = changes.flatMap((one) => one.changed ?? []);
+      const taken = planned.length > 0 ? await this.#carryOut(client, actor, planned, committed) : new Map<string, Taken>();
+      const updated = changes.map(({ rec, changed }) => (changed ? after(rec, changed.unit, taken.get(changed.unit.id)!) : rec));
       return { created, updated, deleted: [...work.delete] };
     };
     try {
-      const result = await transaction(this.#o.writePool, run);
-      this.#o.told(committed);
-      return result;
+      const { created, updated, deleted } = await this.#transact(run);
+      return { created, updated: await Promise.all(updated.map((rec) => this.#shown(actor.principal, object, rec))), deleted };
     } catch (error) {
       throw inserting ? await this.#explainedRow(object, creates, error) : explain(this.#o.model, object, error);
     }
@@ -245,14 +434,19 @@ export class Records {
     const server = this.#o.servers.find((one) => one.plugin.id === action?.plugin);
     const handler = server?.actions?.[object.key]?.[name];
     if (!action || !handler) throw notFound('action');
+    // Who may not see the record or run the action learns nothing of what it would take.
+    const rule = actionRule(object, actor.principal, name);
+    if (actor.principal.outside && 'nobody' in rule) {
+      await this.get(actor.principal, object, id);
+      throw forbidden();
+    }
     const values = checkAction(action.input ?? {}, input);
-    const committed: Committed[] = [];
     const rec = await this.#explained(object, () =>
-      transaction(this.#o.writePool, async (client) => {
-        await client.query(`select from ${tableName(object)} where id = $1 for no key update`, [isUuid(id) ? id : null]);
+      this.#transact(async (client, committed) => {
+        if (isUuid(id)) await this.#lock(client, object, [id]);
         const stored = await this.#read(client, actor.principal, object, id);
         if (stored.row.deleted_at !== null) throw notFound('record');
-        await this.#require(client, actor.principal, object, stored, action.permission ?? object.access.update);
+        await this.#require(client, actor.principal, object, stored, rule);
         const call: ActionCall<Values, Values> = {
           record: this.#rec(object, stored),
           input: values,
@@ -263,16 +457,15 @@ export class Records {
         const cause: Cause = { kind: 'action', id: newId() };
         const within: Actor = { principal: actor.principal, cause };
         const fields = (await handler(call, this.#context(client, within, committed))) ?? {};
-        const unit = await this.#unit(client, within, object, stored, fields, true);
-        if (!unit) return this.#rec(object, stored);
-        const taken = (await commit(client, [unit], true)).get(id);
-        if (!taken) throw conflict('The record is being changed by somebody else; try again.');
-        committed.push(told(unit, taken));
-        return after(this.#rec(object, stored), unit, taken);
+        // What the handler did to other records may have come back to this one.
+        const now = (await readStored(client, object, id, object.facets))!;
+        const plan = await this.#plan(client, within, object, now, fields, true);
+        if (!plan) return this.#rec(object, now);
+        const taken = (await this.#carryOut(client, within, [plan], committed)).get(id)!;
+        return after(this.#rec(object, now), plan.unit, taken);
       }),
     );
-    this.#o.told(committed);
-    return rec;
+    return this.#shown(actor.principal, object, rec);
   }
 
   /**
@@ -285,8 +478,7 @@ export class Records {
     requestHash: string,
     work: (records: Transactional) => Promise<{ status: number; body: unknown }>,
   ): Promise<{ status: number; body: unknown; repeated: boolean }> {
-    const committed: Committed[] = [];
-    const result = await transaction(this.#o.writePool, async (client) => {
+    return this.#transact(async (client, committed) => {
       const { rowCount } = await client.query(
         `insert into kith.idempotency (principal, key, request_hash, status, body) values ($1, $2, $3, 0, '{}') on conflict do nothing`,
         [principal.id, key, requestHash],
@@ -302,10 +494,11 @@ export class Records {
         return { status: rows[0].status, body: rows[0].body, repeated: true };
       }
       const done = await work({
-        create: async (actor, object, input) => {
-          const prepared = this.#prepareCreates(actor, object, [input], undefined);
-          return (await this.#explained(object, () => this.#insert(client, actor, object, prepared, committed)))[0]!;
-        },
+        create: async (actor, object, input) =>
+          this.#explained(object, async () => {
+            const prepared = this.#prepareCreates(actor, object, await this.#fill(client, object, [input]), undefined, [input]);
+            return (await this.#insertAll(client, actor, object, prepared, committed))[0]!;
+          }),
       });
       await client.query('update kith.idempotency set status = $3, body = $4 where principal = $1 and key = $2', [
         principal.id,
@@ -315,13 +508,13 @@ export class Records {
       ]);
       return { ...done, repeated: false };
     });
-    this.#o.told(committed);
-    return result;
   }
 
   /** The fields of a record as they stood at a time: today's with the later changes undone. */
-  async stateAt(object: ModelObject, rec: Rec, at: string): Promise<Values> {
-    if (rec.createdAt > at) throw notFound('record at that time');
+  async stateAt(principal: Principal, object: ModelObject, rec: Rec, at: string): Promise<Values> {
+    const readable = readableFields(object, principal);
+    const since = await this.theirsSince(principal, object, rec.id);
+    if (rec.createdAt > at || (since !== null && since > at)) throw notFound('record at that time');
     const { rows } = await this.#o.writePool.query<{ changes: Changes }>(
       // Times travel in milliseconds: one stands for the whole of its millisecond, so that the state after a change can be named by it.
       `select changes from kith.ledger where record = $1 and at >= $2::timestamptz + interval '1 millisecond' and kind = 'change' order by at desc, id desc`,
@@ -329,20 +522,34 @@ export class Records {
     );
     const fields: Values = { ...rec.fields };
     for (const { changes } of rows) {
-      for (const [name, change] of Object.entries(changes)) if (change && object.fields.has(name)) fields[name] = change[0];
+      for (const [name, change] of Object.entries(changes))
+        if (change && object.fields.has(name) && readable?.has(name) !== false) fields[name] = change[0];
     }
     return fields;
+  }
+
+  /** Since when a record is that of the company of somebody from outside: what was before is not for them. Null for staff. */
+  async theirsSince(principal: Principal, object: ModelObject, id: string): Promise<string | null> {
+    if (!principal.outside) return null;
+    const { since } = audienceColumns(principal.outside.audience);
+    const { rows } = await this.#o.writePool.query<{ since: string }>(
+      `select ${quote(since)} as since from ${tableName(object)} where id = $1`,
+      [id],
+    );
+    if (!rows[0]) throw notFound('record');
+    return rows[0].since;
   }
 
   /** Puts fields back to what they were at a time: the named ones, or all that can be written. */
   async revert(actor: Actor, object: ModelObject, id: string, at: string, names?: readonly string[]): Promise<Rec> {
     const rec = await this.get(actor.principal, object, id);
-    const fixed = (names ?? []).filter((name) => object.fields.get(name)?.mode !== 'live');
+    const written = (name: string): boolean => ['live', 'restricted'].includes(object.fields.get(name)?.mode ?? '');
+    const fixed = (names ?? []).filter((name) => !written(name));
     if (fixed.length > 0) throw invalid(fixed.map((field) => ({ field, code: 'read_only', message: 'is not written by people' })));
-    const then = await this.stateAt(object, rec, at);
+    const then = await this.stateAt(actor.principal, object, rec, at);
     const input: Values = {};
     for (const field of object.fields.values()) {
-      if (field.mode !== 'live' || (names && !names.includes(field.name))) continue;
+      if (!written(field.name) || (names && !names.includes(field.name))) continue;
       if (!sameValue(then[field.name], rec.fields[field.name])) input[field.name] = then[field.name] ?? null;
     }
     return this.patch({ principal: actor.principal, cause: { kind: 'revert', id: newId() } }, object, id, input);
@@ -351,19 +558,33 @@ export class Records {
   /** Whether a principal may do something with an object, before any row is looked at. */
   async allowed(principal: Principal, object: ModelObject, id: string, what: 'read' | 'update' | 'delete'): Promise<boolean> {
     if (!isUuid(id)) return false;
-    const rule = what === 'read' ? object.access.read : { and: [object.access.read, object.access[what]] };
-    const { rows } = await sql<{ ok: boolean }>`select ${ruleSql({ model: this.#o.model, principal }, object, 'o', rule)} as ok
+    const access = accessOf(object, principal);
+    const rule = what === 'read' ? access.read : { and: [access.read, access[what]] };
+    const { rows } = await sql<{
+      ok: boolean;
+    }>`select ${ruleSql({ model: this.#o.model, principal }, object, 'o', rule)} and ${stillIn(principal)} as ok
       from ${sql.id(object.plugin, object.key)} as o where o.id = ${id} and o.deleted_at is null`.execute(this.#o.db);
     return rows[0]?.ok === true;
   }
 
-  #prepareCreates(actor: Actor, object: ModelObject, inputs: readonly Input[], path: string | undefined): Values[] {
+  /** @param filled What came in with what it takes over from other records; those are not checked again. */
+  #prepareCreates(
+    actor: Actor,
+    object: ModelObject,
+    filled: readonly Input[],
+    path: string | undefined,
+    inputs: readonly Input[] = filled,
+  ): Values[] {
     const { principal } = actor;
-    if (isRowless(object.access.create) && !this.#decides(principal, object)) throw forbidden();
+    const rule = accessOf(object, principal).create;
+    if (isRowless(rule) && !decides(principal, rule)) throw forbidden();
+    const rights = { readable: readableFields(object, principal), writable: creatableFields(object, principal) };
     const problems: FieldProblem[] = [];
     const prepared = inputs.map((input, i) => {
-      const checked = checkInput(object, input, principal.kind === 'system');
-      const record: Values = { ...defaultsOf(object, checked.values, principal, this.#o.clock()), ...checked.values };
+      const checked = checkInput(object, input, isTrusted(principal), rights);
+      const taken = Object.fromEntries(Object.entries(filled[i]!).filter(([name, value]) => input[name] !== value)) as Values;
+      const given = { ...checked.values, ...taken };
+      const record: Values = { ...defaultsOf(object, given, principal, this.#o.clock()), ...given };
       const guarded = applyGuard(this.guards, object, null, record);
       const refused = new Set(checked.problems.map((one) => one.field));
       const found = [...checked.problems, ...guarded.problems, ...missing(object, guarded.patch).filter((one) => !refused.has(one.field))];
@@ -376,13 +597,8 @@ export class Records {
     return prepared;
   }
 
-  #decides(principal: Principal, object: ModelObject): boolean {
-    const rule = object.access.create;
-    return 'role' in rule ? rule.role.some((one) => principal.roles.includes(one)) || principal.kind === 'system' : !('nobody' in rule);
-  }
-
   async #insert(client: Queryable, actor: Actor, object: ModelObject, rows: readonly Values[], committed: Committed[]): Promise<Rec[]> {
-    await this.#checkReferences(client, object, rows);
+    await this.#checkReferences(client, actor.principal, object, rows);
     const fields = [...object.fields.values()].filter(
       (field) => rows.some((row) => row[field.name] != null) || (field.spec.type === 'text' && field.spec.sequence),
     );
@@ -421,13 +637,14 @@ export class Records {
     });
     for (const field of fields) await this.#continueSequence(client, object, field, rows);
     const byId = new Map(result.rows.map((row) => [row.id, row]));
-    if (!isRowless(object.access.create)) await this.#requireCreated(client, actor.principal, object, ids);
+    const rule = accessOf(object, actor.principal).create;
+    if (!isRowless(rule)) await this.#requireCreated(client, actor.principal, object, rule, ids);
     for (const id of ids) committed.push({ object: object.name, record: id, kind: 'created', seqs: {} });
     return ids.map((id, i) => {
       const made = byId.get(id)!;
       const values: Values = {};
       for (const { name: field } of object.fields.values()) values[field] = rows[i]![field] ?? (made[field] as string | undefined) ?? null;
-      return {
+      return masked(object, actor.principal, {
         id,
         object: object.name,
         version: made.version,
@@ -436,7 +653,7 @@ export class Records {
         updatedAt: made.updated_at,
         updatedBy: actor.principal.id,
         fields: values,
-      };
+      });
     });
   }
 
@@ -470,9 +687,9 @@ export class Records {
   }
 
   /** A rule on the new row's own values is decided by SQL on the row itself; the transaction is taken back if it fails. */
-  async #requireCreated(client: Queryable, principal: Principal, object: ModelObject, ids: readonly string[]): Promise<void> {
+  async #requireCreated(client: Queryable, principal: Principal, object: ModelObject, rule: Rule, ids: readonly string[]): Promise<void> {
     const compiled = sql`select count(*) as n from ${sql.id(object.plugin, object.key)} as o
-      where o.id = any(${[...ids]}::uuid[]) and ${ruleSql({ model: this.#o.model, principal }, object, 'o', object.access.create)}`.compile(
+      where o.id = any(${[...ids]}::uuid[]) and ${ruleSql({ model: this.#o.model, principal }, object, 'o', rule)} and ${stillIn(principal)}`.compile(
       this.#o.db,
     );
     const { rows } = await client.query<{ n: number }>({ text: compiled.sql, values: [...compiled.parameters] });
@@ -480,8 +697,9 @@ export class Records {
   }
 
   /** Sets of references and references to any object have no constraint; their targets are looked up. */
-  async #checkReferences(client: Queryable, object: ModelObject, rows: readonly Values[]): Promise<void> {
+  async #checkReferences(client: Queryable, principal: Principal, object: ModelObject, rows: readonly Values[]): Promise<void> {
     const unknown = await this.#unknown(client, object, rows, false);
+    if (principal.outside) unknown.push(...(await this.#unseen(principal, object, rows)));
     if (unknown.length > 0)
       throw invalid(unknown.map(({ row, field }) => unknownReference(rows.length > 1 ? `create[${row}].${field}` : field)));
   }
@@ -499,6 +717,22 @@ export class Records {
       if (row >= 0) return new KithError(explained.status, explained.code, explained.message, { errors });
     }
     return explained;
+  }
+
+  /** References of somebody from outside to what they may not read: for them it does not exist. */
+  async #unseen(principal: Principal, object: ModelObject, rows: readonly Values[]): Promise<{ row: number; field: string }[]> {
+    const unseen: { row: number; field: string }[] = [];
+    for (const { name: field, spec } of object.fields.values()) {
+      // Only what they wrote themselves: the rest came with the record.
+      if (spec.type !== 'ref' || !writesTo(object, principal, field)) continue;
+      const target = this.#o.model.objects.get(spec.to)!;
+      const ids = [...new Set(rows.map((values) => values[field]).filter(isUuid))];
+      if (ids.length === 0) continue;
+      const seen = await this.#o.query.list(principal, target, { ids, limit: ids.length, fields: [] });
+      const have = new Set(seen.data.map((rec) => rec.id));
+      for (const [row, values] of rows.entries()) if (isUuid(values[field]) && !have.has(values[field])) unseen.push({ row, field });
+    }
+    return unseen;
   }
 
   /** The fields of a change that refer to records or users that do not exist. */
@@ -556,61 +790,51 @@ export class Records {
     input: Input,
     ifVersion: number | undefined,
     trusted: boolean,
-  ): Promise<{ rec: Rec; changed: Unit | null }> {
-    const stored = await this.#read(client, actor.principal, object, id);
+  ): Promise<{ rec: Rec; changed: Planned | null }> {
+    const stored = await this.#read(client, actor.principal, object, id, object.facets);
     if (stored.row.deleted_at !== null) throw notFound('record');
-    await this.#require(client, actor.principal, object, stored, object.access.update);
-    if (ifVersion !== undefined && stored.row.version !== ifVersion) {
-      throw new KithError(
-        412,
-        'version_mismatch',
-        `The record is at version ${stored.row.version}, not ${ifVersion}; read it again and repeat the change.`,
-      );
-    }
-    const unit = await this.#unit(client, actor, object, stored, input, trusted);
-    if (unit && ifVersion !== undefined) unit.version = ifVersion;
-    return { rec: this.#rec(object, stored), changed: unit };
+    await this.#require(client, actor.principal, object, stored, accessOf(object, actor.principal).update);
+    const changed = await this.#plan(client, actor, object, stored, input, trusted, ifVersion);
+    return { rec: this.#rec(object, stored), changed };
   }
 
-  /** A change of a stored record as a unit to commit; null when it changes nothing. */
-  async #unit(client: Queryable, actor: Actor, object: ModelObject, stored: Stored, input: Input, trusted: boolean): Promise<Unit | null> {
-    const checked = checkInput(object, input, trusted);
+  /** A change of a stored record, ready to be committed; null when it changes nothing. */
+  async #plan(
+    client: Queryable,
+    actor: Actor,
+    object: ModelObject,
+    stored: Stored,
+    input: Input,
+    trusted: boolean,
+    ifVersion?: number,
+  ): Promise<Planned | null> {
+    const { principal } = actor;
+    requireVersion(object, principal, stored, ifVersion);
+    const rights = trusted ? undefined : { readable: readableFields(object, principal), writable: writableFields(object, principal) };
+    const checked = checkInput(object, input, trusted, rights);
     const changed: Values = {};
     for (const [name, value] of Object.entries(checked.values)) if (!sameValue(value, stored.fields[name])) changed[name] = value;
+    const passing = this.#consequences.passing(object, Object.keys(changed));
+    // What the old company wrote is not the new one's to find.
+    for (const name of passing.emptied) if (!(name in changed) && stored.fields[name] !== null) changed[name] = null;
+    Object.assign(changed, await this.#copied(client, object, changed));
     const guarded = applyGuard(this.guards, object, stored.fields, changed);
     const problems = [...checked.problems, ...guarded.problems];
     if (problems.length > 0) throw invalid(problems);
-    await this.#checkReferences(client, object, [guarded.patch]);
-    const patch = guarded.patch;
-    const live = Object.keys(patch).filter((name) => object.fields.get(name)!.merge !== 'none');
+    await this.#checkReferences(client, trusted ? SYSTEM : principal, object, [guarded.patch]);
+    const { patch } = guarded;
+    const renewed = new Set(passing.renew.map((facet) => facet.num));
     const documents: DocumentWrite[] = [];
-    if (live.length > 0 && stored.document) {
-      const doc = loadDoc(stored.document.parts);
-      const numbers = this.#o.numbers.get(object.name)!;
-      const update = serverUpdate(
-        doc,
-        live.map((name) => ({ field: object.fields.get(name)!, num: numbers.get(name)!, value: patch[name]! })),
-        stored.document.generation,
-      );
-      for (const name of live) {
-        const field = object.fields.get(name)!;
-        if (field.merge === 'rich') patch[name] = readField(doc, field) as string | null;
-      }
-      // Columns that lag behind their document are caught up by this very write.
-      if (stored.document.shown !== null) {
-        for (const field of object.fields.values())
-          if (field.merge === 'text' || field.merge === 'rich') patch[field.name] = readField(doc, field) as string | null;
-      }
-      doc.destroy();
-      if (update) {
-        documents.push({
-          facet: STAFF.num,
-          generation: stored.document.generation,
-          seq: stored.document.seq,
-          update,
-          ...(stored.document.shown === null ? {} : { largeText: 'caught-up' as const }),
-        });
-      }
+    let undocumented = 0;
+    for (const facet of object.facets) {
+      const live = Object.keys(patch).filter((name) => facet.fields.has(name));
+      const document = stored.documents.get(facet.num);
+      if (renewed.has(facet.num)) {
+        if (document) Object.assign(patch, textsBehind(object, document, facet, patch));
+      } else if (live.length > 0 && document) {
+        const write = this.#write(object, facet, document, patch, live);
+        if (write) documents.push(write);
+      } else if (live.length > 0) undocumented += docBit(facet);
     }
     const names = Object.keys(patch).filter((name) => !sameValue(patch[name], stored.fields[name]));
     if (names.length === 0 && documents.length === 0) return null;
@@ -620,55 +844,103 @@ export class Records {
       const field = object.fields.get(name)!;
       const pair: [FieldValue, FieldValue] = [stored.fields[name] ?? null, patch[name]!];
       if (field.mode !== 'derived' || field.spec.tracked) changes[name] = pair;
-      event[name] = field.merge === 'text' || field.merge === 'rich' ? null : pair;
+      event[name] = field.type === 'longText' || field.type === 'richText' ? null : pair;
     }
-    const ledger: LedgerWrite[] = Object.keys(changes).length > 0 ? [{ author: actor.principal.id, cause: actor.cause, changes }] : [];
-    const ruled = !isRowless(object.access.update) || !isRowless(object.access.read);
-    return {
+    const ledger: LedgerWrite[] = Object.keys(changes).length > 0 ? [{ author: principal.id, cause: actor.cause, changes }] : [];
+    const { read, update } = accessOf(object, principal);
+    const ruled = !isRowless(update) || !isRowless(read);
+    const unit: Unit = {
       object,
       id: stored.row.id,
-      author: actor.principal.id,
+      author: principal.id,
       patch: Object.fromEntries(names.map((name) => [name, patch[name]!])),
       // What was decided on the row holds only while the row is that one.
-      ...(documents.length === 0 || ruled || this.guards.has(object.name) ? { version: stored.row.version } : {}),
-      undocumented: live.length > 0 && !stored.document,
+      ...(documents.length === 0 || ruled || ifVersion !== undefined || this.guards.has(object.name)
+        ? { version: stored.row.version }
+        : {}),
+      undocumented,
       documents,
       ledger,
       event: names.length > 0 ? event : null,
     };
+    return { unit, before: stored.fields, renew: passing.renew, passes: passing.passes };
+  }
+
+  /** What a change of references takes over from the records that they now point at. */
+  async #copied(client: Queryable, object: ModelObject, changed: Values): Promise<Values> {
+    const copied: Values = {};
+    for (const { ref, fields } of this.#consequences.taken(object)) {
+      const kept = fields.filter((field) => field.kept);
+      if (!(ref in changed) || kept.length === 0) continue;
+      const [filled] = changed[ref] === null ? [{}] : await this.#fill(client, object, [{ [ref]: changed[ref] }]);
+      for (const { name } of kept) copied[name] = ((filled as Values)[name] ?? null) as FieldValue;
+    }
+    return copied;
+  }
+
+  /** An update of one document, of the fields of `patch` that are in it. Formatted text and texts that lag behind are noted in `patch`. */
+  #write(object: ModelObject, facet: Facet, document: StoredDocument, patch: Values, live: readonly string[]): DocumentWrite | null {
+    const doc = loadDoc(document.parts);
+    const numbers = this.#o.numbers.get(object.name)!;
+    const update = serverUpdate(
+      doc,
+      live.map((name) => ({ field: object.fields.get(name)!, num: numbers.get(name)!, value: patch[name]! })),
+      document.generation,
+    );
+    for (const name of live) {
+      const field = object.fields.get(name)!;
+      if (field.merge === 'rich') patch[name] = readField(doc, field) as string | null;
+    }
+    // Columns that lag behind their document are caught up by this very write.
+    if (document.shown !== null) {
+      for (const field of fieldsIn(object, facet))
+        if (field.merge === 'text' || field.merge === 'rich') patch[field.name] = readField(doc, field) as string | null;
+    }
+    doc.destroy();
+    if (!update) return null;
+    return {
+      facet: facet.num,
+      generation: document.generation,
+      seq: document.seq,
+      update,
+      ...(document.shown === null ? {} : { largeText: 'caught-up' as const }),
+    };
   }
 
   async #move(actor: Actor, object: ModelObject, id: string, kind: 'delete' | 'restore', ifVersion?: number): Promise<void> {
-    const committed = await this.#explained(object, () =>
-      transaction(this.#o.writePool, (client) => this.#moveOn(client, actor, object, id, kind, ifVersion)),
+    await this.#explained(object, () =>
+      this.#transact((client, committed) => this.#moveOn(client, actor, object, id, kind, ifVersion, committed)),
     );
-    this.#o.told([committed]);
   }
 
   async #moveOn(
-    client: Queryable,
+    client: pg.PoolClient,
     actor: Actor,
     object: ModelObject,
     id: string,
     kind: 'delete' | 'restore',
-    ifVersion?: number,
-  ): Promise<Committed> {
+    ifVersion: number | undefined,
+    committed: Committed[],
+  ): Promise<void> {
     if (!isUuid(id)) throw notFound('record');
-    await client.query({ text: `select from ${tableName(object)} where id = $1 for no key update`, values: [id] });
+    await this.#lock(client, object, [id]);
     const stored = await this.#read(client, actor.principal, object, id);
     if ((stored.row.deleted_at === null) !== (kind === 'delete')) throw notFound(kind === 'delete' ? 'record' : 'record in the bin');
-    await this.#require(client, actor.principal, object, stored, object.access.delete);
-    if (ifVersion !== undefined && stored.row.version !== ifVersion) {
-      throw new KithError(
-        412,
-        'version_mismatch',
-        `The record is at version ${stored.row.version}, not ${ifVersion}; read it again and repeat the change.`,
-      );
-    }
+    await this.#require(client, actor.principal, object, stored, accessOf(object, actor.principal).delete);
+    requireVersion(object, actor.principal, stored, ifVersion);
+    const seen = [...object.portals.keys()]
+      .map((key) => audienceColumns(key))
+      .flatMap(({ version, updatedAt }) => [
+        `${quote(version)} = ${quote(version)} + 1`,
+        `${quote(updatedAt)} = ${momentAfter('updated_at')}`,
+      ]);
     await client.query({
       text: `with up as (
-          update ${tableName(object)} set deleted_at = ${kind === 'delete' ? 'clock_timestamp()' : 'null'}, deleted_by = $2, version = version + 1,
-            updated_at = ${momentAfter('updated_at')}, updated_by = $3
+          update ${tableName(object)} set ${[
+            `deleted_at = ${kind === 'delete' ? 'clock_timestamp()' : 'null'}, deleted_by = $2, version = version + 1`,
+            `updated_at = ${momentAfter('updated_at')}, updated_by = $3`,
+            ...seen,
+          ].join(', ')}
           where id = $1 returning id, version, updated_at),
         le as (
           insert into kith.ledger (id, at, object, record, author, kind, cause_kind, cause, changes)
@@ -688,12 +960,22 @@ export class Records {
         JSON.stringify(creationEvent(object, stored.fields)),
       ],
     });
-    return { object: object.name, record: id, kind: `${kind}d`, seqs: {} };
+    committed.push({ object: object.name, record: id, kind: `${kind}d`, seqs: {} });
+    if (kind === 'restore' && this.#consequences.parentsOf(object).length > 0) {
+      // What it is copied from may have changed while it was in the bin.
+      const back = (await readStored(client, object, id, object.facets))!;
+      const refs = Object.fromEntries(this.#consequences.parentsOf(object).map(({ ref }) => [ref, back.fields[ref] ?? null]));
+      const plan = await this.#plan(client, actor, object, back, await this.#copied(client, object, refs), true);
+      if (plan) await this.#carryOut(client, actor, [plan], committed);
+    }
+    await this.#follow(client, actor, object, [{ kind: `${kind}d`, id, before: stored.fields, record: stored.fields }], committed);
   }
 
-  async #read(client: Queryable, principal: Principal, object: ModelObject, id: string): Promise<Stored> {
-    const stored = isUuid(id) ? await readStored(client, object, id, STAFF) : undefined;
-    if (!stored || !(await this.#passes(client, principal, object, stored, object.access.read))) throw notFound('record');
+  async #read(client: Queryable, principal: Principal, object: ModelObject, id: string, facets: readonly Facet[] = []): Promise<Stored> {
+    const stored = isUuid(id) ? await readStored(client, object, id, facets) : undefined;
+    if (!stored || !(await this.#passes(client, principal, object, stored, accessOf(object, principal).read))) throw notFound('record');
+    // Whoever is from outside sees no bin.
+    if (principal.outside && stored.row.deleted_at !== null) throw notFound('record');
     return stored;
   }
 
@@ -715,8 +997,9 @@ export class Records {
     rule: ModelObject['access']['read'],
   ): Promise<boolean> {
     if ('everyone' in rule) return true;
-    if ('role' in rule) return principal.kind === 'system' || rule.role.some((one) => principal.roles.includes(one));
-    const compiled = sql`select ${ruleSql({ model: this.#o.model, principal }, object, 'o', rule)} as ok
+    if ('nobody' in rule) return false;
+    if ('role' in rule) return hasRole(principal, ...rule.role);
+    const compiled = sql`select ${ruleSql({ model: this.#o.model, principal }, object, 'o', rule)} and ${stillIn(principal)} as ok
       from ${sql.id(object.plugin, object.key)} as o where o.id = ${stored.row.id}`.compile(this.#o.db);
     const { rows } = await client.query<{ ok: boolean | null }>({ text: compiled.sql, values: [...compiled.parameters] });
     return rows[0]?.ok === true;
@@ -763,34 +1046,27 @@ export class Records {
         const object = this.object(name);
         return this.#rec(object, await this.#read(client, actor.principal, object, id)) as never;
       },
-      query: async (name, options) => (await this.#o.query.list(actor.principal, this.object(name), options ?? {})) as never,
+      query: async (name, options) => (await this.#o.query.list(actor.principal, this.object(name), options ?? {}, client)) as never,
       create: async (name, fields) => {
         const object = this.object(name);
-        const prepared = this.#prepareCreates(actor, object, [fields], undefined);
-        return (await this.#explained(object, () => this.#insert(client, actor, object, prepared, committed)))[0] as never;
+        const prepared = this.#prepareCreates(actor, object, await this.#fill(client, object, [fields]), undefined, [fields]);
+        return (await this.#explained(object, () => this.#insertAll(client, actor, object, prepared, committed)))[0] as never;
       },
       createMany: async (name, rows) => {
         const object = this.object(name);
-        const prepared = this.#prepareCreates(actor, object, rows, 'create');
-        const ids: string[] = [];
-        for (let i = 0; i < prepared.length; i += BULK) {
-          const made = await this.#explained(object, () => this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed));
-          ids.push(...made.map((one) => one.id));
-        }
-        return ids;
+        const prepared = this.#prepareCreates(actor, object, await this.#fill(client, object, rows), 'create', rows);
+        return (await this.#explained(object, () => this.#insertAll(client, actor, object, prepared, committed))).map(({ id }) => id);
       },
       patch: async (name, id, fields) => {
         const object = this.object(name);
-        await client.query(`select from ${tableName(object)} where id = $1 for no key update`, [isUuid(id) ? id : null]);
-        const { rec, changed } = await this.#patchUnit(client, actor, object, id, fields, undefined, actor.principal.kind === 'system');
-        if (!changed) return rec as never;
-        const taken = (await this.#explained(object, () => commit(client, [changed], true))).get(id);
-        if (!taken) throw conflict('The record is being changed by somebody else; try again.');
-        committed.push(told(changed, taken));
-        return after(rec, changed, taken) as never;
+        if (isUuid(id)) await this.#lock(client, object, [id]);
+        const trusted = isTrusted(actor.principal);
+        return (await this.#explained(object, () =>
+          this.#patchOn(client, actor, object, id, fields, undefined, trusted, committed),
+        )) as never;
       },
       remove: async (name, id) => {
-        committed.push(await this.#moveOn(client, actor, this.object(name), id, 'delete'));
+        await this.#moveOn(client, actor, this.object(name), id, 'delete', undefined, committed);
       },
     };
     return door as Context<AnyPlugin>['records'];
@@ -817,6 +1093,57 @@ export class Records {
 /** What may be done inside {@link Records.once}. */
 export interface Transactional {
   create: (actor: Actor, object: ModelObject, input: Input) => Promise<Rec>;
+}
+
+/** Whoever may write what the system computes: the system itself, and a plugin that follows up on a change. */
+const isTrusted = (principal: Principal): boolean => principal.kind === 'system' || principal.kind === 'plugin';
+
+/** Whether a rule that looks at no row lets somebody in. */
+const decides = (principal: Principal, rule: Rule): boolean => can(NO_OBJECT, principal, rule, {}) === true;
+const NO_OBJECT = { name: '', fields: new Map() } as unknown as ModelObject;
+
+/** Whether somebody from outside writes a reference themselves, when creating or changing. */
+const writesTo = (object: ModelObject, principal: Principal, name: string): boolean =>
+  writableFields(object, principal)?.has(name) === true || creatableFields(object, principal)?.has(name) === true;
+
+/** Nothing is done for somebody from outside whose access was withdrawn meanwhile, whatever was believed when they knocked. */
+const stillIn = (principal: Principal): RawBuilder<boolean> =>
+  principal.kind === 'partner' && !principal.outside?.preview
+    ? sql<boolean>`exists (select from kith."user" u where u.id = ${principal.id} and u.active)`
+    : principal.kind === 'guest'
+      ? sql<boolean>`exists (select from kith.guest g where g.id = ${principal.id} and g.revoked_at is null and g.expires_at > now())`
+      : sql<boolean>`true`;
+
+/** @throws 412 when the record has moved on since the caller saw it; for people from outside, what they see of it */
+function requireVersion(object: ModelObject, principal: Principal, { row }: Stored, wanted: number | undefined): void {
+  if (wanted === undefined) return;
+  const { outside } = principal;
+  const version =
+    outside && object.portals.has(outside.audience)
+      ? (row as unknown as Record<string, number>)[audienceColumns(outside.audience).version]!
+      : row.version;
+  if (version === wanted) return;
+  throw new KithError(412, 'version_mismatch', `The record is at version ${version}, not ${wanted}; read it again and repeat the change.`);
+}
+
+/** What somebody from outside may see of a record: of a new or just changed one, without asking again. */
+function masked(object: ModelObject, principal: Principal, rec: Rec): Rec {
+  const readable = readableFields(object, principal);
+  if (readable === null) return rec;
+  const { createdBy: _createdBy, updatedBy: _updatedBy, ...rest } = rec;
+  return { ...rest, fields: Object.fromEntries(Object.entries(rec.fields).filter(([name]) => readable.has(name))) };
+}
+
+/** Texts of a document that its columns do not show yet, besides those that are being written. */
+function textsBehind(object: ModelObject, document: StoredDocument, facet: Facet, patch: Values): Values {
+  const texts: Values = {};
+  if (document.shown === null) return texts;
+  const doc = loadDoc(document.parts);
+  for (const field of fieldsIn(object, facet))
+    if ((field.merge === 'text' || field.merge === 'rich') && !(field.name in patch))
+      texts[field.name] = readField(doc, field) as FieldValue;
+  doc.destroy();
+  return texts;
 }
 
 function checkAction(

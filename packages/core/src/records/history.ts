@@ -1,6 +1,7 @@
 /** The ledger of one record, page by page. */
-import type { ModelObject, Principal } from '@kith/sdk';
+import type { Model, ModelObject, Outside, Principal } from '@kith/sdk';
 import type pg from 'pg';
+import { readableFields } from '../access/grant.ts';
 import { malformed } from '../errors.ts';
 import { isUuid } from '@kith/sdk';
 import type { Changes } from './commit.ts';
@@ -9,9 +10,11 @@ import type { Records } from './door.ts';
 export interface HistoryEntry {
   id: string;
   at: string;
-  by: string;
+  /** Absent where the reader may not know: of somebody of the staff, for people from outside. */
+  by?: string;
   kind: 'change' | 'delete' | 'restore';
-  cause: { kind: string; id: string | null };
+  /** Absent for people from outside. */
+  cause?: { kind: string; id: string | null };
   /** Old and new value of each changed field. */
   changes: Changes;
 }
@@ -31,6 +34,7 @@ export function momentOf(cursor: string): [at: string, id: string] {
 /** Who changed what and when, newest first. @throws 404 when the record may not be read */
 export async function history(
   pool: pg.Pool,
+  model: Model,
   records: Records,
   principal: Principal,
   object: ModelObject,
@@ -39,6 +43,7 @@ export async function history(
   cursor?: string,
 ): Promise<{ data: HistoryEntry[]; nextCursor: string | null }> {
   await records.get(principal, object, id);
+  if (principal.outside) return historyFor(pool, model, records, principal, principal.outside, object, id, limit, cursor);
   const before = cursor === undefined ? undefined : momentOf(cursor);
   const { rows } = await pool.query<{
     id: string;
@@ -67,4 +72,42 @@ export async function history(
     })),
     nextCursor: rows.length > limit && last ? `${last.exact}_${last.id}` : null,
   };
+}
+
+/**
+ * The same for people from outside: only the fields that they may read, only since the record is their company's, and of
+ * authors only colleagues. What they may not read leaves no gap: the statement looks for entries with something for them.
+ */
+async function historyFor(
+  pool: pg.Pool,
+  model: Model,
+  records: Records,
+  principal: Principal,
+  outside: Outside,
+  object: ModelObject,
+  id: string,
+  limit: number,
+  cursor?: string,
+): Promise<{ data: HistoryEntry[]; nextCursor: string | null }> {
+  const since = await records.theirsSince(principal, object, id);
+  const readable = [...(readableFields(object, principal) ?? [])];
+  const before = cursor === undefined ? ['infinity', '00000000-0000-0000-0000-000000000000'] : momentOf(cursor);
+  const { rows } = await pool.query<{ id: string; at: string; exact: string; author: string | null; changes: Changes }>(
+    `select l.id, l.at, ${exactTime('l.at')} as exact, u.id as author, l.changes from kith.ledger l
+      left join kith."user" u on u.id = l.author and u.kind = 'partner' and u.company = $4 and u.audience = $5
+     where l.record = $1 and l.kind = 'change' and l.at >= $6::timestamptz + interval '1 millisecond' and l.changes ?| $7::text[]
+       and (l.at, l.id) < ($8::timestamptz, $9::uuid)
+     order by l.at desc, l.id desc limit $2 + $3::integer`,
+    [id, limit, 1, outside.company ?? null, model.audiences.get(outside.audience)?.key ?? null, since, readable, ...before],
+  );
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  const data = shown.map((row): HistoryEntry => ({
+    id: row.id,
+    at: row.at,
+    ...(row.author === null ? {} : { by: row.author }),
+    kind: 'change',
+    changes: Object.fromEntries(Object.entries(row.changes).filter(([name]) => readable.includes(name))),
+  }));
+  return { data, nextCursor: rows.length > limit && last ? `${last.exact}_${last.id}` : null };
 }

@@ -27,22 +27,37 @@ export const guardsOf = (servers: readonly AnyServer[]): Guards => {
 
 type Values = Record<string, FieldValue>;
 
-/** Checks raw input field by field. `trusted` callers (system, actions) may write derived and arbitrated fields. */
+/** The fields that somebody from outside may read, and those that they may write. */
+export interface FieldRights {
+  readable: ReadonlySet<string> | null;
+  writable: ReadonlySet<string> | null;
+}
+
+/**
+ * Checks raw input field by field. `trusted` callers (system, actions) may write derived and arbitrated fields; with
+ * `rights`, a field that may not be read is as if it did not exist, and one that may not be written is refused.
+ */
 export function checkInput(
   object: ModelObject,
   input: Readonly<Record<string, unknown>>,
   trusted: boolean,
+  rights: FieldRights = { readable: null, writable: null },
 ): { values: Values; problems: FieldProblem[] } {
   const values: Values = {};
   const problems: FieldProblem[] = [];
   for (const [name, raw] of Object.entries(input)) {
-    const field = object.fields.get(name);
+    const field = rights.readable?.has(name) === false ? undefined : object.fields.get(name);
     if (!field) {
       problems.push({ field: name.slice(0, 100), code: 'unknown_field', message: `is no field of ${object.name}` });
       continue;
     }
-    if (field.mode !== 'live' && !trusted) {
-      const how = field.mode === 'derived' ? 'is computed and cannot be written' : 'is changed by an action, not written';
+    const computed = field.mode === 'derived' || field.mode === 'arbitrated';
+    if ((computed && !trusted) || rights.writable?.has(name) === false) {
+      const how = !computed
+        ? 'may be read by you, not written'
+        : field.mode === 'derived'
+          ? 'is computed and cannot be written'
+          : 'is changed by an action, not written';
       problems.push({ field: name, code: 'read_only', message: how });
       continue;
     }

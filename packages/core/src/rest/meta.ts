@@ -1,7 +1,8 @@
 /** The model as programs and screens read it: labels in a language, rights of the caller. */
 import { isSortable } from '../query/query.ts';
 import { hasRole } from '../principal.ts';
-import { facetsOf, fieldsIn } from '../records/facets.ts';
+import { accessOf, actionRule, joinOf, mayRead, writableFields } from '../access/grant.ts';
+import { searchFieldsFor } from '../records/columns.ts';
 import { isRowless } from '../access/filter.ts';
 import { operatorsFor, type Field, type Model, type ModelField, type ModelObject, type Principal, type Rule } from '@kith/sdk';
 
@@ -29,12 +30,10 @@ const keyOf = (object: ModelObject, field: ModelField): string => `field.${objec
 export function objectMeta(model: Model, object: ModelObject, principal: Principal, language: string): Record<string, unknown> {
   const label = (key: string, plugin = object.plugin): string => text(model, plugin, key, language);
   const may = (rule: Rule): boolean => !isRowless(rule) || passes(principal, rule);
-  const rights = {
-    read: may(object.access.read),
-    create: may(object.access.create),
-    update: may(object.access.update),
-    delete: may(object.access.delete),
-  };
+  const access = accessOf(object, principal);
+  const rights = { read: may(access.read), create: may(access.create), update: may(access.update), delete: may(access.delete) };
+  const portal = principal.outside && object.portals.get(principal.outside.audience);
+  const readable = (name: string): boolean => mayRead(object, principal, name);
   return {
     name: object.name,
     plugin: object.plugin,
@@ -42,37 +41,52 @@ export function objectMeta(model: Model, object: ModelObject, principal: Princip
     icon: object.icon,
     nav: object.nav,
     label: { one: label(`object.${object.key}.one`), many: label(`object.${object.key}.many`) },
-    title: object.title,
-    search: object.search.length > 0,
-    fields: [...object.fields.values()].map((field) => fieldMeta(model, object, field, language)),
-    relations: (model.incoming.get(object.name) ?? []).map(({ object: from, field }) => ({
-      object: from.name,
-      field: field.name,
-      label: text(model, from.plugin, `object.${from.key}.many`, language),
-      listed: field.spec.type === 'ref' && field.spec.listed === true,
-    })),
-    actions: [...object.actions].map(([name, action]) => ({
-      name,
-      label: label(`action.${object.key}.${name}`, action.plugin),
-      offered: action.offered ?? [],
-      allowed: may(action.permission ?? object.access.update),
-      input: Object.entries(action.input ?? {}).map(([input, spec]) =>
-        inputMeta(model, object, name, input, spec, action.plugin, language),
-      ),
-    })),
-    views: [...object.views].map(([id, { plugin, ...view }]) => ({
+    title: object.title.filter(readable),
+    search: (portal ? searchFieldsFor(object, portal) : object.search).length > 0,
+    fields: [...object.fields.values()]
+      .filter((field) => readable(field.name))
+      .map((field) => ({
+        ...fieldMeta(model, object, field, language),
+        writable: rights.update && isWritable(object, principal, field),
+      })),
+    relations: (model.incoming.get(object.name) ?? [])
+      .filter(({ object: from, field }) => mayRead(from, principal, field.name))
+      .map(({ object: from, field }) => ({
+        object: from.name,
+        field: field.name,
+        label: text(model, from.plugin, `object.${from.key}.many`, language),
+        listed: field.spec.type === 'ref' && field.spec.listed === true,
+      })),
+    actions: [...object.actions]
+      .filter(([name]) => !portal || portal.actions.has(name))
+      .map(([name, action]) => ({
+        name,
+        label: label(`action.${object.key}.${name}`, action.plugin),
+        offered: action.offered ?? [],
+        allowed: may(actionRule(object, principal, name)),
+        input: Object.entries(action.input ?? {}).map(([input, spec]) =>
+          inputMeta(model, object, name, input, spec, action.plugin, language),
+        ),
+      })),
+    // A portal has pages of its own.
+    views: [...(portal ? [] : object.views)].map(([id, { plugin, ...view }]) => ({
       id,
       label: label(`view.${object.key}.${id.replace(`${plugin}__`, '')}`, plugin),
       ...view,
     })),
     ...(object.stages ? { stages: object.stages } : {}),
-    facets: facetsOf(object).map((facet) => ({
-      name: facet.name,
-      fields: fieldsIn(object, facet).map((field) => field.name),
-      access: rights.update ? 'write' : 'read',
-    })),
+    facets: object.facets.flatMap((facet) => {
+      const join = joinOf(object, principal, facet, rights.update);
+      return join === null ? [] : [{ name: facet.name, fields: [...facet.fields], access: join }];
+    }),
     rights,
   };
+}
+
+/** Whether a principal who may change the record may change this field of it. */
+function isWritable(object: ModelObject, principal: Principal, field: ModelField): boolean {
+  if (field.mode !== 'live' && field.mode !== 'restricted') return false;
+  return writableFields(object, principal)?.has(field.name) ?? true;
 }
 
 function passes(principal: Principal, rule: Rule): boolean {

@@ -9,7 +9,8 @@ import { parseFilter } from '../access/filter.ts';
 import { newId } from '../ids.ts';
 import { hasRole } from '../principal.ts';
 import { LIMIT_DEFAULT, LIMIT_MAX, type ListOptions } from '../query/query.ts';
-import { referencesOf, titleOf, titlesOf } from '../query/present.ts';
+import { referencesFor, titleOf, titlesOf, type References } from '../query/present.ts';
+import { mayRead } from '../access/grant.ts';
 import { BULK, type Actor } from '../records/door.ts';
 import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
 import { languageOf, objectMeta } from './meta.ts';
@@ -90,7 +91,13 @@ const VIEW = {
 const IF_MATCH = { 'If-Match': 'the ETag that the caller saw; 412 when the record has moved on' };
 
 const actor = (call: Call): Actor => ({ principal: call.principal, cause: { kind: 'api', id: null } });
-const objectOf = (call: Call): ModelObject => call.runtime.records.object(call.params.object!);
+/** The object of a path; for people from outside there are only those that a portal opens to them. */
+const objectNamed = ({ runtime, principal }: Call, name: string): ModelObject => {
+  const object = runtime.records.object(name);
+  if (principal.outside && !object.portals.has(principal.outside.audience)) throw notFound('object');
+  return object;
+};
+const objectOf = (call: Call): ModelObject => objectNamed(call, call.params.object!);
 const etag = (rec: Rec): Record<string, string> => ({ etag: `"${rec.version}"` });
 
 function ifMatch(request: Request): number | undefined {
@@ -158,9 +165,9 @@ async function presented(
   call: Call,
   object: ModelObject,
   recs: readonly Rec[],
-): Promise<{ data: (Rec & { title: string })[]; refs?: Awaited<ReturnType<typeof referencesOf>> }> {
+): Promise<{ data: (Rec & { title: string })[]; refs?: References }> {
   if (!wantsRefs(call)) return { data: recs.map((rec) => ({ ...rec, title: titleOf(object, rec.fields) })) };
-  const refs = await referencesOf(call.runtime.pool, call.runtime.model, recs);
+  const refs = await referencesFor(call.runtime, call.principal, recs);
   return { data: recs.map((rec) => ({ ...rec, title: titleOf(object, rec.fields, refs) })), refs };
 }
 
@@ -254,7 +261,7 @@ export const routes: readonly Route[] = [
   {
     method: 'GET',
     path: '/objects',
-    access: 'staff',
+    access: 'anyone',
     summary: 'All objects with fields, relations, actions, views and the caller’s rights',
     handle: async (call) =>
       json({
@@ -266,7 +273,7 @@ export const routes: readonly Route[] = [
   {
     method: 'GET',
     path: '/objects/{object}',
-    access: 'staff',
+    access: 'anyone',
     summary: 'One object with fields, relations, actions, views and the caller’s rights',
     handle: async (call) => {
       const meta = objectMeta(call.runtime.model, objectOf(call), call.principal, call.language);
@@ -277,7 +284,7 @@ export const routes: readonly Route[] = [
   {
     method: 'GET',
     path: '/records/{object}',
-    access: 'staff',
+    access: 'anyone',
     summary: 'A page of records',
     doc: { query: LISTED, answer: 'records' },
     handle: async (call) => {
@@ -287,7 +294,8 @@ export const routes: readonly Route[] = [
       const totals = list(call.url.searchParams.get('totals'));
       const group = call.url.searchParams.get('group');
       // A record is named by its title whatever fields were asked for.
-      const fields = options.fields && [...new Set([...options.fields, ...object.title])];
+      const titled = object.title.filter((name) => mayRead(object, call.principal, name));
+      const fields = options.fields && [...new Set([...options.fields, ...titled])];
       const [page, summed, groups] = await Promise.all([
         query.list(call.principal, object, { ...options, ...(fields ? { fields } : {}) }),
         totals ? query.totals(call.principal, object, options, totals) : undefined,
@@ -307,7 +315,7 @@ export const routes: readonly Route[] = [
   {
     method: 'POST',
     path: '/records/{object}',
-    access: 'staff',
+    access: 'anyone',
     summary: 'Create a record; Idempotency-Key is honoured',
     doc: {
       headers: { 'Idempotency-Key': 'repeats of the request with the same key answer the same record' },
@@ -341,7 +349,7 @@ export const routes: readonly Route[] = [
   {
     method: 'POST',
     path: '/records/{object}/batch',
-    access: 'staff',
+    access: 'anyone',
     summary: `Create, change and delete up to ${BULK} records, all or nothing`,
     doc: { body: 'batch', answer: 'batch' },
     handle: async (call) => {
@@ -366,7 +374,7 @@ export const routes: readonly Route[] = [
   {
     method: 'GET',
     path: '/records/{object}/{id}',
-    access: 'staff',
+    access: 'anyone',
     summary: 'One record, as it stands or (asOf) as it stood',
     doc: { query: { asOf: 'a time: the state of the record then', ...REFS }, answer: 'record' },
     handle: async (call) => {
@@ -379,7 +387,7 @@ export const routes: readonly Route[] = [
   {
     method: 'PATCH',
     path: '/records/{object}/{id}',
-    access: 'staff',
+    access: 'anyone',
     summary: 'Change the given fields; If-Match is honoured',
     doc: { headers: IF_MATCH, body: 'fields', answer: 'record' },
     handle: async (call) => {
@@ -392,7 +400,7 @@ export const routes: readonly Route[] = [
   {
     method: 'DELETE',
     path: '/records/{object}/{id}',
-    access: 'staff',
+    access: 'anyone',
     summary: 'Put a record into the bin; If-Match is honoured',
     doc: { headers: IF_MATCH, status: 204 },
     handle: async (call) => {
@@ -414,7 +422,7 @@ export const routes: readonly Route[] = [
   {
     method: 'POST',
     path: '/records/{object}/{id}/actions/{name}',
-    access: 'staff',
+    access: 'anyone',
     summary: 'Run an action of a plugin with its input',
     doc: { body: {}, answer: 'record' },
     handle: async (call) => {
@@ -426,7 +434,7 @@ export const routes: readonly Route[] = [
   {
     method: 'GET',
     path: '/records/{object}/{id}/history',
-    access: 'staff',
+    access: 'anyone',
     summary: 'The changes of a record, newest first',
     doc: { query: { ...PAGED, ...REFS }, answer: 'page' },
     handle: async (call) => {
@@ -491,7 +499,7 @@ export const routes: readonly Route[] = [
   {
     method: 'GET',
     path: '/search',
-    access: 'staff',
+    access: 'anyone',
     summary: 'Records of all objects by their search text',
     doc: { query: { q: 'words', limit: 'how many, at most 50' } },
     handle: async (call) =>
@@ -500,12 +508,12 @@ export const routes: readonly Route[] = [
   {
     method: 'POST',
     path: '/collab/ticket',
-    access: 'staff',
+    access: 'anyone',
     summary: 'Tickets for the live documents of a record',
     doc: { body: { object: 'string', id: 'string' } },
     handle: async (call) => {
       const body = await call.body();
-      const object = call.runtime.records.object(typeof body.object === 'string' ? body.object : '');
+      const object = objectNamed(call, typeof body.object === 'string' ? body.object : '');
       if (!isUuid(body.id)) throw notFound('record');
       return json({ facets: await call.runtime.tickets.issue(call.principal, object, body.id) });
     },
@@ -667,9 +675,24 @@ export const routes: readonly Route[] = [
 async function referencesOfChanges(
   call: Call,
   object: ModelObject,
-  entries: readonly { by: string; changes: Record<string, unknown> }[],
-): Promise<Awaited<ReturnType<typeof titlesOf>>> {
-  const wanted = new Map<string, Set<string>>([['kith.user', new Set(entries.map((one) => one.by))]]);
+  entries: readonly { by?: string; changes: Record<string, unknown> }[],
+): Promise<References> {
+  const authors = new Set(entries.flatMap((one) => one.by ?? []));
+  if (call.principal.outside) {
+    // Old and new values as records of their own: named are those that the reader may read themselves.
+    const sides = entries.flatMap(({ changes }) =>
+      [0, 1].map((side) =>
+        Object.fromEntries(Object.entries(changes).map(([name, pair]) => [name, Array.isArray(pair) ? pair[side] : null])),
+      ),
+    );
+    const recs = sides.map((fields) => ({ id: '', object: object.name, version: 0, createdAt: '', updatedAt: '', fields }) as Rec);
+    const [named, colleagues] = await Promise.all([
+      referencesFor(call.runtime, call.principal, recs),
+      titlesOf(call.runtime.pool, call.runtime.model, new Map([['kith.user', authors]])),
+    ]);
+    return { ...named, ...colleagues };
+  }
+  const wanted = new Map<string, Set<string>>([['kith.user', authors]]);
   for (const { changes } of entries) {
     for (const [name, change] of Object.entries(changes)) {
       const spec = object.fields.get(name)?.spec;
@@ -728,13 +751,21 @@ export async function dispatch(runtime: Runtime, request: Request, ip: string): 
   }
   const { route, params } = found;
   const headers = { authorization: request.headers.get('authorization'), cookie: request.headers.get('cookie') };
-  const auth = route.access === 'public' ? null : await runtime.sessions.authenticate(headers);
+  const known = route.access === 'public' ? null : await runtime.sessions.authenticate(headers);
+  const as = request.headers.get('kith-as');
+  const auth =
+    known && as !== null && route.access !== 'person'
+      ? { ...known, principal: await runtime.partners.previewer(known.principal, as) }
+      : known;
   const write = request.method !== 'GET' && request.method !== 'HEAD';
   const origin = request.headers.get('origin');
   if (write && (auth?.via === 'cookie' || (route.access === 'public' && origin !== null)) && !runtime.sessions.originAllowed(origin)) {
     throw new KithError(403, 'wrong_origin', 'This request comes from another site; open Kith at its own address (ORIGIN).');
   }
   if (route.access !== 'public' && !auth) throw unauthenticated();
+  // Whoever looks at what a partner sees, looks; tickets of theirs open documents for reading only.
+  if (auth?.principal.outside?.preview && write && route.path !== '/collab/ticket')
+    throw forbidden('You see this as a partner does; to change something, look at it as yourself.');
   // What is for the staff says to people from outside only that they may not.
   if ((route.access === 'staff' || route.access === 'lead' || route.access === 'admin') && auth?.principal.outside) throw forbidden();
   if (route.access === 'lead' && auth && !hasRole(auth.principal, 'admin', 'manager')) throw forbidden();

@@ -1,6 +1,6 @@
 /** Search over all objects: for the palette and for pickers. */
 import type { Principal } from '@kith/sdk';
-import { referencesOf, titleOf } from '../query/present.ts';
+import { referencesFor, titleOf } from '../query/present.ts';
 import type { Runtime } from '../runtime.ts';
 
 export interface Hit {
@@ -13,12 +13,15 @@ export interface Hit {
 /** The best few of each object, those whose title begins with the words first. */
 export async function searchAll(runtime: Runtime, principal: Principal, words: string, limit: number): Promise<Hit[]> {
   if (words.trim() === '') return [];
-  const objects = [...runtime.model.objects.values()].filter((object) => object.search.length > 0);
+  const { outside } = principal;
+  const objects = [...runtime.model.objects.values()].filter(
+    (object) => object.search.length > 0 && (!outside || object.portals.has(outside.audience)),
+  );
   const each = Math.max(5, Math.ceil(limit / 2));
   const pages = await Promise.all(objects.map((object) => runtime.query.list(principal, object, { search: words, limit: each })));
-  const refs = await referencesOf(
-    runtime.pool,
-    runtime.model,
+  const refs = await referencesFor(
+    runtime,
+    principal,
     pages.flatMap((page) => page.data),
   );
   const wanted = words.trim().toLowerCase();

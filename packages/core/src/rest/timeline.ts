@@ -2,6 +2,7 @@
 import type { FieldValue, ModelField, ModelObject, Principal, Rec } from '@kith/sdk';
 import { sql } from 'kysely';
 import { ruleSql } from '../access/filter.ts';
+import { accessOf } from '../access/grant.ts';
 import { quote } from '../database.ts';
 import { anyRefText, columnList, fieldsOf, tableName, type SystemRow } from '../records/columns.ts';
 import type { Changes } from '../records/commit.ts';
@@ -38,7 +39,7 @@ export async function timeline(
     `select ${exactTime('created_at')} as exact from ${tableName(object)} where id = $1 and (created_at, id) < ($2::timestamptz, $3::uuid)`,
     [rec.id, ...before],
   );
-  const created = born.map(({ exact }) => ({ kind: 'created' as const, at: rec.createdAt, by: rec.createdBy, key: keyOf(exact, rec.id) }));
+  const created = born.map(({ exact }) => ({ kind: 'created' as const, at: rec.createdAt, by: rec.createdBy!, key: keyOf(exact, rec.id) }));
   const refs = await referencesOf(
     runtime.pool,
     runtime.model,
@@ -111,7 +112,7 @@ async function relatedOf(
   // When it happened, where the object says so; else when it was written down.
   const when = [...from.fields.values()].find((field) => field.spec.type === 'dateTime' && field.spec.default === 'now');
   const at = when ? `coalesce(o.${quote(when.name)}, o.created_at)` : 'o.created_at';
-  const rule = ruleSql({ model: runtime.model, principal }, from, 'o', from.access.read);
+  const rule = ruleSql({ model: runtime.model, principal }, from, 'o', accessOf(from, principal).read);
   const { rows } = await sql<SystemRow & Record<string, unknown> & { timeline_at: string; timeline_exact: string }>`
     select ${sql.raw(columnList(from, 'o'))}, ${sql.raw(at)} as timeline_at, ${sql.raw(exactTime(at))} as timeline_exact from ${sql.raw(tableName(from))} o
     where ${sql.ref(`o.${about.name}`)} = ${anyRefText({ object: object.name, id: rec.id })} and o.deleted_at is null and ${rule}

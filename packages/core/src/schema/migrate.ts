@@ -3,17 +3,28 @@
  * plugin's numbered migrations, and the additive DDL derived from the model.
  * Never drops anything; a plugin that left keeps its schema.
  */
-import type { AnyServer, Model, ModelField, ModelObject } from '@kith/sdk';
+import { companiesOf, type AnyServer, type Model, type ModelField, type ModelObject } from '@kith/sdk';
 import { FIELD_NUMBERS } from '@kith/doc';
 import type pg from 'pg';
 import { quote } from '../database.ts';
 import { BootError, isDatabaseError } from '../errors.ts';
-import { columnType, hashOf, searchColumnDdl, tableName } from '../records/columns.ts';
+import {
+  audienceColumns,
+  columnType,
+  hashOf,
+  searchColumn,
+  searchColumnDdl,
+  searchFieldsFor,
+  searchLists,
+  tableName,
+} from '../records/columns.ts';
+import { assignFacets } from './facets.ts';
+import { retrying } from './retry.ts';
+import { isWallBehind, raiseWall } from './wall.ts';
 import { HOST_MIGRATIONS } from './host.ts';
 
 /** Key of the advisory lock that lets one process migrate at a time. */
 const MIGRATION_LOCK = 7_001;
-const LOCK_RETRIES = 50;
 
 /** Applies whatever is missing, and answers what it did. Safe to run from several processes at once. */
 export async function migrate(pool: pg.Pool, model: Model, servers: readonly AnyServer[]): Promise<string[]> {
@@ -32,12 +43,14 @@ export async function migrate(pool: pg.Pool, model: Model, servers: readonly Any
         await client.query(`create schema if not exists ${quote(plugin.id)}`);
       }
     }
-    for (const object of model.objects.values()) applied.push(...(await additive(client, object)));
+    for (const object of model.objects.values()) applied.push(...(await additive(client, model, object)));
     for (const object of model.objects.values()) applied.push(...(await foreignKeys(client, object)));
-    await numberFields(client, model);
+    const { numbers, fresh } = await numberFields(client, model);
+    applied.push(...(await assignFacets(client, pool, model, numbers, fresh)));
     for (const server of servers) {
       if (model.plugins.has(server.plugin.id)) applied.push(...(await runLedger(client, server.plugin.id, server.migrations ?? [])));
     }
+    applied.push(...(await raiseWall(client, model)));
     await ledgerPartitions(client);
     return applied;
   } finally {
@@ -66,6 +79,7 @@ export async function pendingMigrations(pool: pg.Pool, model: Model, servers: re
   for (const object of model.objects.values()) {
     for (const { name } of columnsOf(object)) if (!have.has(`${object.name}.${name}`)) missing.push(`${object.name}.${name}`);
   }
+  if (missing.length === 0 && (await isWallBehind(pool, model))) missing.push('what partners may read');
   return missing;
 }
 
@@ -90,24 +104,6 @@ async function runLedger(
   return applied;
 }
 
-/** DDL waits 200 ms for its lock and tries again: whoever queues behind it would otherwise wait as long. */
-async function retrying(client: pg.PoolClient, what: string, work: () => Promise<void>): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await work();
-      return;
-    } catch (error) {
-      await client.query('rollback').catch(() => undefined);
-      if (isDatabaseError(error, '55P03') && attempt < LOCK_RETRIES) {
-        await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200));
-        continue;
-      }
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new BootError(`Migration ${what} failed and was taken back: ${reason}`);
-    }
-  }
-}
-
 const SYSTEM_DDL = `
   id uuid primary key,
   version bigint not null default 1,
@@ -121,7 +117,7 @@ const SYSTEM_DDL = `
   deleted_by uuid,
   docs bigint not null default 0`;
 
-async function additive(client: pg.PoolClient, object: ModelObject): Promise<string[]> {
+async function additive(client: pg.PoolClient, model: Model, object: ModelObject): Promise<string[]> {
   const applied: string[] = [];
   const run = async (what: string, statement: string): Promise<void> => {
     await retrying(client, what, async () => {
@@ -160,7 +156,7 @@ async function additive(client: pg.PoolClient, object: ModelObject): Promise<str
   );
   const valid = new Map(indexes.map((row) => [row.name, row.valid]));
   const empty = (await client.query(`select from ${name} limit 1`)).rowCount === 0;
-  for (const [index, definition] of indexesOf(object)) {
+  for (const [index, definition] of indexesOf(model, object)) {
     if (valid.get(index) === true) continue;
     // A build that was killed leaves an invalid index behind: it costs writes and serves no read.
     if (valid.get(index) === false)
@@ -175,7 +171,15 @@ async function additive(client: pg.PoolClient, object: ModelObject): Promise<str
 /** The columns that an object's declaration asks for, besides the system's. */
 const columnsOf = (object: ModelObject): { name: string; ddl: string }[] => [
   ...[...object.fields.values()].map((field) => ({ name: field.name, ddl: `${quote(field.name)} ${columnType(field)}` })),
-  ...(object.search.length > 0 ? [searchColumnDdl(object)] : []),
+  ...searchLists(object).map(searchColumnDdl),
+  ...[...object.portals.keys()].flatMap((audience) => {
+    const { version, updatedAt, since } = audienceColumns(audience);
+    return [
+      { name: version, ddl: `${quote(version)} bigint not null default 1` },
+      { name: updatedAt, ddl: `${quote(updatedAt)} timestamptz not null default now()` },
+      { name: since, ddl: `${quote(since)} timestamptz not null default to_timestamp(0)` },
+    ];
+  }),
 ];
 
 /** Full quoted name of the sequence that numbers a field. */
@@ -186,7 +190,7 @@ export const sequenceName = (object: ModelObject, field: ModelField): string =>
 const short = (name: string): string => (name.length <= 60 ? name : `${name.slice(0, 48)}_${hashOf(name)}`);
 
 /** The indexes of an object: `[create …, (columns) …]` by name. */
-function indexesOf(object: ModelObject): Map<string, [string, string]> {
+function indexesOf(model: Model, object: ModelObject): Map<string, [string, string]> {
   const indexes = new Map<string, [string, string]>();
   const live = 'where deleted_at is null';
   // Read backwards; both columns in one direction, since records changed together have one time.
@@ -204,13 +208,48 @@ function indexesOf(object: ModelObject): Map<string, [string, string]> {
   for (const columns of object.unique) {
     indexes.set(short(`${object.key}_${columns.join('_')}_unique`), ['create unique index', `(${columns.map(quote).join(', ')}) ${live}`]);
   }
+  // A search reads the list of what is not yet sorted in from end to end: it must stay short.
+  const options = 'with (gin_pending_list_limit = 512)';
   if (object.search.length > 0) {
-    const { name } = searchColumnDdl(object);
-    // A search reads the list of what is not yet sorted in from end to end: it must stay short.
-    const options = 'with (gin_pending_list_limit = 512)';
+    const name = searchColumn(object.search);
     indexes.set(short(`${object.key}_${name}_trgm`), ['create index', `using gin (${quote(name)} public.gin_trgm_ops) ${options} ${live}`]);
   }
+  const sorted = leadingSorts(model, object);
+  for (const [audience, portal] of object.portals) {
+    // What an audience searches is first of all its company's: both in one index, so that others' records cost nothing.
+    const [company] = companiesOf(portal.rows).filter((name) => name !== 'id');
+    const fields = searchFieldsFor(object, portal);
+    if (company === undefined) continue;
+    if (fields.length > 0) {
+      const name = searchColumn(fields);
+      indexes.set(short(`${object.key}_${company}_${name}_trgm`), [
+        'create index',
+        `using gin (${quote(company)}, ${quote(name)} public.gin_trgm_ops) ${options} ${live}`,
+      ]);
+    }
+    const sorts = new Set([quote(audienceColumns(audience).updatedAt), ...(sorted.get(audience) ?? [])]);
+    for (const column of sorts)
+      indexes.set(short(`${object.key}_${company}_by_${column.replaceAll('"', '')}`), [
+        'create index',
+        `(${quote(company)}, ${column}, id) ${live}`,
+      ]);
+  }
   return indexes;
+}
+
+/** The columns by which the pages of portals sort an object's records, by audience. */
+function leadingSorts(model: Model, object: ModelObject): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const audience of model.audiences.values()) {
+    const selections = [...audience.pages, ...audience.answer, ...audience.late].filter((one) => one.object === object.name);
+    const columns = selections.flatMap(({ sort }) => {
+      const field = object.fields.get(sort?.[0]?.replace(/^-/, '') ?? '');
+      if (!field) return [];
+      return field.type === 'money' ? [`(${quote(field.name)}).amount`] : [quote(field.name)];
+    });
+    found.set(audience.key, columns);
+  }
+  return found;
 }
 
 /** References are real: what points at a record that does not exist is refused by Postgres itself. */
@@ -239,18 +278,29 @@ async function foreignKeys(client: pg.PoolClient, object: ModelObject): Promise<
 export const foreignKeyName = (field: ModelField): string => short(`ref_${field.name}`);
 
 /** Every field gets a number that stays: documents write under client ids made from it. */
-async function numberFields(client: pg.PoolClient, model: Model): Promise<void> {
+async function numberFields(
+  client: pg.PoolClient,
+  model: Model,
+): Promise<{ numbers: Map<string, Map<string, number>>; fresh: Map<string, Set<string>> }> {
+  const numbers = new Map<string, Map<string, number>>();
+  const fresh = new Map<string, Set<string>>();
   for (const object of model.objects.values()) {
     const { rows } = await client.query<{ name: string; num: number }>('select name, num from kith.field where object = $1', [object.name]);
-    const known = new Set(rows.map((row) => row.name));
+    const known = new Map(rows.map((row) => [row.name, row.num]));
+    numbers.set(object.name, known);
+    fresh.set(object.name, new Set());
     let next = rows.reduce((most, row) => Math.max(most, row.num + 1), 0);
     for (const field of object.fields.values()) {
       if (known.has(field.name)) continue;
       if (next >= FIELD_NUMBERS)
         throw new BootError(`Object ${object.name} has had more than ${FIELD_NUMBERS} fields, the most that documents can hold.`);
-      await client.query('insert into kith.field (object, name, num) values ($1, $2, $3)', [object.name, field.name, next++]);
+      // In no document yet; where it belongs is decided next.
+      await client.query('insert into kith.field (object, name, num, facet) values ($1, $2, $3, -1)', [object.name, field.name, next]);
+      fresh.get(object.name)!.add(field.name);
+      known.set(field.name, next++);
     }
   }
+  return { numbers, fresh };
 }
 
 /** Months of the ledger: this one and the two ahead. What falls between goes to the default partition. */

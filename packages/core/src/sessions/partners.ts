@@ -56,6 +56,20 @@ export class Partners {
     this.#o = options;
   }
 
+  /**
+   * The partner as whom a member of the staff wants to see: `supplier:<company>`.
+   * @throws 403 for others than administrators and managers, 404 where there is no such partner
+   */
+  async previewer(by: Principal, as: string): Promise<Principal> {
+    if (by.kind !== 'staff' || !hasRole(by, 'admin', 'manager'))
+      throw forbidden('Only administrators and managers may see what a partner sees.');
+    const [key = '', company = '', ...rest] = as.split(':');
+    const audience = this.#o.model.audiences.get(key);
+    if (!audience?.of || !isUuid(company) || rest.length > 0) throw notFound('partner');
+    await this.#o.records.get(by, this.#o.records.object(audience.of), company);
+    return { id: by.id, kind: 'partner', name: by.name, roles: [], outside: { audience: key, company, preview: true } };
+  }
+
   /** The people of a company and the invitations that are out: of all companies for staff that name none. */
   async list(by: Principal, company: string | null): Promise<{ data: PartnerPerson[]; invitations: PartnerInvitation[] }> {
     const own = this.#mayLook(by);
