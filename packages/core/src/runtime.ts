@@ -6,6 +6,7 @@ import { checkServer, openKysely, openPool, type Db } from './database.ts';
 import { allowedOrigins, type Env } from './env.ts';
 import { BootError, isDatabaseError, KithError } from './errors.ts';
 import { OutsideReader } from './access/outside.ts';
+import { Permissions } from './access/permissions.ts';
 import { Bus } from './events/bus.ts';
 import { EventTail, OutboxRelay } from './events/outbox.ts';
 import { LiveLists } from './live/lists.ts';
@@ -57,6 +58,7 @@ export interface Runtime {
   readonly records: Records;
   readonly numbers: ReadonlyMap<string, FieldNumbers>;
   readonly sessions: Sessions;
+  readonly permissions: Permissions;
   readonly partners: Partners;
   readonly guests: Guests;
   readonly mailer: Mailer;
@@ -167,6 +169,20 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       accessChanged,
     });
     bus.on('access', () => sessions.forget());
+    const permissions = new Permissions(pool, model, () => {
+      bus.permissionsChanged();
+      bus.emit('access', '*');
+    });
+    await permissions.load();
+    const reload = (): void => {
+      // Whoever has something open is looked at when this process knows what is new.
+      void permissions
+        .load()
+        .then(() => bus.emit('access', '*'))
+        .catch((error: unknown) => log('warn', 'permissions could not be read', errorData(error)));
+    };
+    bus.on('permissions', reload);
+    bus.on('resync', reload);
     const relay = new OutboxRelay(databaseUrl, bus, log);
     const listeners = new Set<(committed: readonly Committed[]) => void>();
     const tell = (committed: readonly Committed[]): void => {
@@ -222,6 +238,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       records,
       numbers,
       sessions,
+      permissions,
       partners,
       guests,
       mailer,

@@ -26,8 +26,10 @@ interface BusEvents {
   wake: [];
   /** The event log has grown. */
   events: [];
-  /** The rights of a principal changed. */
+  /** The rights of a principal changed; `*`: of whole roles. */
   access: [string];
+  /** What roles may do was changed by another process. */
+  permissions: [];
   /** What people do in lists (ephemeral). */
   here: [unknown];
   /** The connection was lost and is back: whatever was told meanwhile was not heard. */
@@ -50,7 +52,7 @@ interface Peer {
   web: boolean;
 }
 
-type Message = ['p', Peer] | ['m', Moved] | ['c', Closed] | ['w'] | ['e'] | ['a', string] | ['h', unknown];
+type Message = ['p', Peer] | ['m', Moved] | ['c', Closed] | ['w'] | ['e'] | ['a', string] | ['r'] | ['h', unknown];
 
 /** One process's ear and mouth. */
 export class Bus extends EventEmitter<BusEvents> {
@@ -150,6 +152,7 @@ export class Bus extends EventEmitter<BusEvents> {
       else if (message[0] === 'w') this.emit('wake');
       else if (message[0] === 'e') this.emit('events');
       else if (message[0] === 'a') this.emit('access', message[1]);
+      else if (message[0] === 'r') this.emit('permissions');
       else this.emit('here', message[1]);
     }
     if (moved.length > 0) this.emit('moved', moved);
@@ -173,6 +176,9 @@ export class Bus extends EventEmitter<BusEvents> {
   }
   accessChanged(principal: string): void {
     this.#say(['a', principal]);
+  }
+  permissionsChanged(): void {
+    this.#say(['r']);
   }
   here(state: unknown): void {
     if (this.#webPeers) this.#say(['h', state]);

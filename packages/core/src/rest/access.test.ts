@@ -120,6 +120,8 @@ const cases: Record<string, Case> = {
   'GET /profile': { path: () => '/profile' },
   'PATCH /profile': { path: () => '/profile', body: () => ({ theme: 'dark' }) },
   'POST /profile/password': { path: () => '/profile/password', status: 204, body: () => ({ current: PASSWORD, next: PASSWORD }) },
+  'GET /permissions': { path: () => '/permissions' },
+  'PATCH /permissions': { path: () => '/permissions', body: () => ({ object: 'lab.thing', role: 'reader', read: true }) },
   'GET /views': { path: () => '/views?object=lab.sample' },
   'POST /views': {
     path: () => '/views',

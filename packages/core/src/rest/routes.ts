@@ -13,7 +13,7 @@ import { referencesFor, titleOf, titlesOf, type References } from '../query/pres
 import { mayRead } from '../access/grant.ts';
 import { BULK, type Actor } from '../records/door.ts';
 import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
-import { languageOf, objectMeta } from './meta.ts';
+import { languageOf, objectMeta, text } from './meta.ts';
 import { openApi } from './openapi.ts';
 import { invitationMeta, mailInvitation, partnerRoutes, principalMeta } from './partners.ts';
 import { searchAll } from './search.ts';
@@ -96,6 +96,10 @@ const objectNamed = ({ runtime, principal }: Call, name: string): ModelObject =>
   const object = runtime.records.object(name);
   if (principal.outside && !object.portals.has(principal.outside.audience)) throw notFound('object');
   return object;
+};
+const labelOf = (call: Call, name: string): string => {
+  const object = call.runtime.records.object(name);
+  return text(call.runtime.model, object.plugin, `object.${object.key}.many`, call.language);
 };
 const objectOf = (call: Call): ModelObject => objectNamed(call, call.params.object!);
 const etag = (rec: Rec): Record<string, string> => ({ etag: `"${rec.version}"` });
@@ -547,6 +551,27 @@ export const routes: readonly Route[] = [
       const { email, name, role, language } = await call.body();
       const made = await call.runtime.sessions.invite(call.principal, { email, name, role });
       return json(await mailInvitation(call, made, language), 201);
+    },
+  },
+  {
+    method: 'GET',
+    path: '/permissions',
+    access: 'admin',
+    summary: 'What each role may do with each object, and what the object allows it at most',
+    handle: (call) =>
+      Promise.resolve(json({ data: call.runtime.permissions.list().map((one) => ({ ...one, label: labelOf(call, one.object) })) })),
+  },
+  {
+    method: 'PATCH',
+    path: '/permissions',
+    access: 'admin',
+    summary: 'Take from a role what it may do with an object, or give it back',
+    doc: {
+      body: { object: 'string', role: 'string', read: 'boolean', create: 'boolean', update: 'boolean', delete: 'boolean' },
+    },
+    handle: async (call) => {
+      const changed = await call.runtime.permissions.change(await call.body());
+      return json({ ...changed, label: labelOf(call, changed.object) });
     },
   },
   {
