@@ -115,7 +115,8 @@ function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServer[]): 
 /** Brings a database up to date. Safe from several processes at once. */
 export async function migrate(options: Pick<RuntimeOptions, 'plugins' | 'servers' | 'databaseUrl'>): Promise<{ applied: string[] }> {
   const model = modelOf(options.plugins, options.servers);
-  const pool = openPool(options.databaseUrl, 1, 'kith migrate');
+  // One connection holds the lock, another does what needs a transaction of its own.
+  const pool = openPool(options.databaseUrl, 2, 'kith migrate');
   try {
     await checkServer(pool);
     return { applied: await migrateSchema(pool, model, options.servers) };

@@ -276,9 +276,10 @@ export class Records {
     for (const { ref, target, fields } of this.#consequences.taken(object)) {
       const ids = [...new Set(filled.map((input) => input[ref]).filter(isUuid))];
       if (ids.length === 0) continue;
-      // Locked, so that a copy cannot miss a change of what it is copied from.
+      // Locked as whoever writes it would, so that a copy cannot miss a change of what it is copied from; what is taken over once may be a moment old.
+      const lock = fields.some(({ kept }) => kept) ? 'for no key update' : '';
       const { rows } = await client.query<SystemRow & Record<string, unknown>>({
-        text: `select ${columnList(target, 'o')} from ${tableName(target)} o where o.id = any($1) order by o.id for share`,
+        text: `select ${columnList(target, 'o')} from ${tableName(target)} o where o.id = any($1) order by o.id ${lock}`,
         values: [ids],
       });
       const byId = new Map(rows.map((row) => [row.id, fieldsOf(target, row)]));
