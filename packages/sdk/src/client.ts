@@ -17,10 +17,10 @@ interface OnObject<P> {
 
 /** What a plugin may add to the screens, and where. */
 export interface Slots<P> {
-  /** A panel at the right of the record page. Props: `{ record }`. */
-  'record.panel': Titled<P> & OnObject<P> & { load: Lazy };
-  /** A tab in the record page's centre. Props: `{ record }`. */
-  'record.tab': Titled<P> & OnObject<P> & { load: Lazy };
+  /** A panel at the right of the record page. Props: `{ record }`. `insteadOf`: the reference (`suppliers.purchaseOrder.order`) whose plain list it makes needless. */
+  'record.panel': Titled<P> & OnObject<P> & { insteadOf?: `${string}.${string}.${string}`; load: Lazy };
+  /** A tab in the record page's centre. Props: `{ record }`. `first`: the page opens with it. */
+  'record.tab': Titled<P> & OnObject<P> & { insteadOf?: `${string}.${string}.${string}`; first?: boolean; load: Lazy };
   /** A page of every portal, beside the lists that its declaration names. Props: `{ portal }`. `admin`: for the partners' administrators only. */
   'portal.page': Titled<P> & { icon: string; admin?: boolean; load: Lazy };
   /** What a portal shows of a record, in the place of the list of its fields. Props: `{ portal, record }`. */

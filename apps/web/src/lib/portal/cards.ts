@@ -1,12 +1,12 @@
 /** What a portal's cards and lists say of a record. */
-import type { Portal } from '@kith/ui/portal.ts';
+import type { Portal, PortalPage } from '@kith/ui/portal.ts';
 import type { FieldMeta, ObjectMeta } from '@kith/ui/types.ts';
 
 const MOST = 5;
 
-/** The fields beside the title, most telling first: those of the object's page in the portal, or of its first view. */
-export function columnsOf(portal: Portal, object: ObjectMeta): FieldMeta[] {
-  const names = portal.pages.find((page) => page.object === object.name)?.columns ?? object.views[0]?.columns ?? [];
+/** The fields beside the title, most telling first: those of a page, else of the object's first page or view. */
+export function columnsOf(portal: Portal, object: ObjectMeta, page?: PortalPage): FieldMeta[] {
+  const names = (page ?? portal.pages.find((one) => one.object === object.name))?.columns ?? object.views[0]?.columns ?? [];
   const found = names.flatMap((name) => object.fields.find((field) => field.name === name) ?? []);
   const rest = found.length > 0 ? found : object.fields.filter((field) => field.type !== 'longText' && field.type !== 'richText');
   return rest.filter((field) => !object.title.includes(field.name));

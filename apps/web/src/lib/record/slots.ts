@@ -8,6 +8,10 @@ export interface Slot {
   id: string;
   title: string;
   load: Lazy;
+  /** The reference whose plain list of related records it makes needless. */
+  insteadOf?: string;
+  /** The page opens with it. */
+  first?: boolean;
 }
 /** A page that a plugin adds to the portals. */
 export interface PageSlot extends Slot {
@@ -25,7 +29,13 @@ export async function slotsOf(kind: 'record.panel' | 'record.tab', object: strin
     const words = plugin.locales[language] ?? plugin.locales.en ?? {};
     return (slots[kind] ?? [])
       .filter((slot) => slot.object === object)
-      .map((slot) => ({ id: `${plugin.id}.${slot.id}`, title: words[slot.title] ?? slot.title, load: slot.load }));
+      .map((slot) => ({
+        id: `${plugin.id}.${slot.id}`,
+        title: words[slot.title] ?? slot.title,
+        load: slot.load,
+        insteadOf: slot.insteadOf,
+        first: 'first' in slot && slot.first === true,
+      }));
   });
 }
 

@@ -9,7 +9,7 @@ export const load: PageLoad = async ({ params, url, fetch, parent }) => {
   const list = portal.pages.find((one) => one.id === params.page);
   const object = objects.find((one) => one.name === list?.object);
   if (!list || !object) error(404, { message: 'Not found', code: 'not_found' });
-  const columns = columnsOf(portal, object);
+  const columns = columnsOf(portal, object, list);
   const search = url.searchParams.get('q') ?? '';
   const query = {
     object: object.name,
