@@ -6,7 +6,7 @@ import type { App } from '../app.svelte.ts';
 import { CellField, type FieldBinding } from '../fields/binding.svelte.ts';
 import type { Portal } from '../portal.ts';
 import type { FieldMeta, ObjectMeta, Rec, Refs } from '../types.ts';
-import { LiveRecord, type Person } from './live-record.svelte.ts';
+import type { LiveRecord, Notice, Person } from './live-record.svelte.ts';
 
 /** Several changes in a row are read once. */
 const QUIET = 150;
@@ -28,19 +28,26 @@ export class PortalLive {
 
   /** Joins; answers how to leave. */
   start(): () => void {
+    let left = false;
     if (!this.#portal.preview && this.object.facets.some((facet) => facet.fields.length > 0)) {
-      const live = new LiveRecord(this.#app, this.object, this.record, (notice) => {
-        const { t } = this.#app;
-        if (notice.kind === 'corrected') this.#app.toasts.say(`${notice.field}: ${notice.text}`, { tone: 'bad' });
-        else this.#app.toasts.say(t(`live.${notice.kind}`) + (notice.lost ? ` ${t('live.lost')}` : ''), { tone: 'bad' });
+      // What documents need comes after the page itself.
+      void import('./live-record.svelte.ts').then(async ({ LiveRecord }) => {
+        if (left) return;
+        this.live = new LiveRecord(this.#app, this.object, this.record, (notice) => this.#tell(notice));
+        await this.live.open();
       });
-      this.live = live;
-      void live.open();
     }
     return () => {
+      left = true;
       clearTimeout(this.#wait);
       void this.live?.close();
     };
+  }
+
+  #tell(notice: Notice): void {
+    const { t, toasts } = this.#app;
+    if (notice.kind === 'corrected') toasts.say(`${notice.field}: ${notice.text}`, { tone: 'bad' });
+    else toasts.say(t(`live.${notice.kind}`) + (notice.lost ? ` ${t('live.lost')}` : ''), { tone: 'bad' });
   }
 
   /** Follows what others change; answers how to stop. Needs the socket of live lists. */
