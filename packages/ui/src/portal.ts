@@ -62,4 +62,6 @@ export interface PartnerInvitation {
 export interface PartnerPeople {
   data: PartnerPerson[];
   invitations: PartnerInvitation[];
+  /** Staff: the sorts of partners that companies can be. */
+  audiences?: { key: string; label: string; of: string }[];
 }

@@ -66,7 +66,15 @@ export const partnerRoutes: readonly Route[] = [
     access: 'anyone',
     summary: 'People of partner companies and their open invitations; partners’ administrators see their own company',
     doc: { query: { company: 'id of a company' } },
-    handle: async ({ runtime, principal, url }) => json(await runtime.partners.list(principal, url.searchParams.get('company'))),
+    handle: async ({ runtime, principal, url, language }) => {
+      const found = await runtime.partners.list(principal, url.searchParams.get('company'));
+      if (principal.outside) return json(found);
+      // What the staff may invite people to: every audience that companies can belong to.
+      const audiences = [...runtime.model.audiences.values()]
+        .filter((audience) => audience.of !== undefined)
+        .map(({ key, of }) => ({ key, label: audienceLabel(runtime, key, language), of }));
+      return json({ ...found, audiences });
+    },
   },
   {
     method: 'POST',
