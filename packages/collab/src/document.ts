@@ -410,6 +410,7 @@ export class LiveDocument {
 
   /** What is to be committed now. Null when there is nothing. */
   async draft(): Promise<Draft | null> {
+    if (this.#poisoned) return null;
     const entries = [...this.pending];
     const upto = this.taken;
     const catchUp = this.#dueToCatchUp;

@@ -82,13 +82,15 @@ export class Flusher {
     try {
       const lonely = batch.filter((document) => document.misses >= LOCK_AFTER_MISSES);
       for (const document of lonely) await this.#alone(document);
+      // Noted before anything is drafted: what is drafted on rights of an older state must not pass as of a newer one.
+      const { epoch } = this.#rights;
       const together = batch.filter((document) => document.misses < LOCK_AFTER_MISSES);
       const drafts = new Map<LiveDocument, Draft>();
       for (const document of together) {
         const draft = await document.draft();
         if (draft) drafts.set(document, draft);
       }
-      if (drafts.size > 0) await this.#commit(drafts);
+      if (drafts.size > 0) await this.#commit(drafts, epoch);
     } catch (error) {
       this.#runtime.log('error', 'a flush failed', errorData(error));
       if (isUnreachable(error)) await sleep(RETRY_MS);
@@ -99,16 +101,16 @@ export class Flusher {
     }
   }
 
-  async #commit(drafts: ReadonlyMap<LiveDocument, Draft>): Promise<void> {
+  async #commit(drafts: ReadonlyMap<LiveDocument, Draft>, current: number): Promise<void> {
     const flush = newId();
     const units = [...drafts.values()].map((draft) => draft.unit);
     // Withdrawing a right waits for commits that rest on it, and none rests on it afterwards.
-    const epoch = [...drafts.keys()].some((document) => document.outsiders) ? this.#rights.epoch : null;
+    const epoch = [...drafts.keys()].some((document) => document.outsiders) ? current : null;
     let taken: Map<string, Taken>;
     try {
       taken = await commit(this.#runtime.writePool, units, false, flush, epoch);
     } catch (error) {
-      if (isDatabaseError(error, '22', '23')) return this.#split(drafts, error);
+      if (isDatabaseError(error, '22', '23')) return this.#split(drafts, error, current);
       if (!isUnreachable(error)) throw error;
       return this.#lookUp(drafts, flush);
     }
@@ -133,9 +135,9 @@ export class Flusher {
   }
 
   /** One bad value must not hold up the others: each record by itself, and the one at fault says which field. */
-  async #split(drafts: ReadonlyMap<LiveDocument, Draft>, error: unknown): Promise<void> {
+  async #split(drafts: ReadonlyMap<LiveDocument, Draft>, error: unknown, current: number): Promise<void> {
     if (drafts.size > 1) {
-      for (const [document, draft] of drafts) await this.#commit(new Map([[document, draft]]));
+      for (const [document, draft] of drafts) await this.#commit(new Map([[document, draft]]), current);
       return;
     }
     for (const [document, draft] of drafts) {
@@ -185,11 +187,11 @@ export class Flusher {
         return null;
       }
       if (document.outsiders) await this.#rights.refresh();
+      const epoch = document.outsiders ? this.#rights.epoch : null;
       document.merge({ ...stored, document: here });
       const draft = document.closed ? null : await document.draft();
       if (!draft) return null;
       try {
-        const epoch = document.outsiders ? this.#rights.epoch : null;
         const taken = (await commit(client, [draft.unit], true, newId(), epoch)).get(document.id);
         return taken ? { draft, taken } : null;
       } catch (error) {

@@ -156,11 +156,24 @@ export async function liveWorld(options: Partial<TestOptions> = {}): Promise<Liv
   };
 }
 
-/** The stock provider, with a key in its upgrade and the message 100 counted. */
-export function connect(node: Node, id: string, key: string, doc = new Y.Doc()): Client {
+/** The stock provider on a company's document of staff. */
+export const connect = (node: Node, id: string, key: string, doc = new Y.Doc()): Client =>
+  connectTo(node, { object: COMPANY, id, facet: 'staff', headers: { authorization: `Bearer ${key}` }, doc });
+
+export interface Place {
+  object: string;
+  id: string;
+  facet: string;
+  headers?: Record<string, string>;
+  params?: Record<string, string>;
+  doc?: Y.Doc;
+}
+
+/** The stock provider, with headers in its upgrade and the message 100 counted. */
+export function connectTo(node: Node, { object, id, facet, headers = {}, params = {}, doc = new Y.Doc() }: Place): Client {
   class Keyed extends WebSocket {
     constructor(url: string, protocols?: string | string[]) {
-      super(url, protocols, { headers: { authorization: `Bearer ${key}` } });
+      super(url, protocols, { headers });
     }
     override send(data: Buffer, ...rest: never[]): void {
       // Step 2 and updates are what is counted.
@@ -171,7 +184,8 @@ export function connect(node: Node, id: string, key: string, doc = new Y.Doc()):
   const state = { sent: 0, acknowledged: 0, waiting: [] as (() => void)[] };
   const notices: Client['notices'] = [];
   const closes: number[] = [];
-  const provider = new WebsocketProvider(`${node.url}/collab/${COMPANY}/${id}`, 'staff', doc, {
+  const provider = new WebsocketProvider(`${node.url}/collab/${object}/${id}`, facet, doc, {
+    params,
     WebSocketPolyfill: Keyed as never,
     disableBc: true,
     maxBackoffTime: 200,

@@ -30,7 +30,6 @@ interface Row {
 
 export class Permissions {
   readonly #pool: pg.Pool;
-  readonly #model: Model;
   readonly #declared = new Map<ModelObject, Access>();
   readonly #changed: () => void;
   #rows: readonly Row[] = [];
@@ -38,7 +37,6 @@ export class Permissions {
   /** @param changed Tells other processes, and whoever has something open. */
   constructor(pool: pg.Pool, model: Model, changed: () => void) {
     this.#pool = pool;
-    this.#model = model;
     this.#changed = changed;
     for (const object of model.objects.values()) this.#declared.set(object, object.access);
   }
