@@ -10,6 +10,9 @@ import type { Actor } from './records/door.ts';
 import { createRuntime, migrate, type Runtime, type RuntimeOptions } from './runtime.ts';
 import { POSTGRES_VARIABLE } from './testing/globalSetup.ts';
 
+export { routes } from './rest/routes.ts';
+export { stateOf } from './testing/state.ts';
+
 export interface TestWorld {
   runtime: Runtime;
   databaseUrl: string;

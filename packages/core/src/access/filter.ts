@@ -187,9 +187,11 @@ function pathSql(
 ): Bool {
   const name = comparison.field.slice(0, dot);
   const field = scope.ruled || mayRead(object, scope.principal, name) ? object.fields.get(name) : undefined;
-  if (field?.spec.type !== 'ref' || depth > 2)
-    return refuse(`"${comparison.field.slice(0, 80)}" is not a path over references of ${object.name}.`);
-  const target = scope.model.objects.get(field.spec.to)!;
+  const target = field?.spec.type === 'ref' ? scope.model.objects.get(field.spec.to) : undefined;
+  const { outside } = scope.principal;
+  // For people from outside nothing lies behind a reference to what is not opened to them.
+  const closed = !scope.ruled && outside !== undefined && target?.portals.has(outside.audience) !== true;
+  if (!target || closed || depth > 2) return refuse(`"${comparison.field.slice(0, 80)}" is not a path over references of ${object.name}.`);
   const inner = `${alias}_${name}`;
   // "is not X" over a path means "there is no X at its end": an empty reference is not X either.
   const opposite: Partial<Record<Operator, Operator>> = { ne: 'eq', nin: 'in' };
