@@ -5,6 +5,7 @@
 import { SYSTEM } from '@kith/core';
 import type { Runtime } from '@kith/core/runtime';
 import type { Filter } from '@kith/sdk';
+import { explain, number, type Plan } from './plans.ts';
 import { CITIES, FIRST, printTable, quick, runtimeOn, scratchDatabase, SECOND, THIRD } from './scratch.ts';
 
 const SIZES = quick ? [10_000, 100_000] : [100_000, 1_000_000];
@@ -12,35 +13,6 @@ const PAGE = 50;
 const LIST_GOAL = 60;
 /** What trigram search needed on a million contacts when the goal was set. */
 const SEARCH_GOAL = 300;
-
-interface Plan {
-  buffers: number;
-  ms: number;
-  rows: number;
-  text: string;
-}
-
-async function explain(runtime: Runtime, sql: string, parameters: readonly unknown[]): Promise<Plan> {
-  const client = await runtime.pool.connect();
-  try {
-    const ask = async (format: string): Promise<unknown[]> =>
-      (await client.query<Record<string, unknown>>(`explain (analyze, buffers, timing off${format}) ${sql}`, [...parameters])).rows.map(
-        (row) => row['QUERY PLAN'],
-      );
-    // Once to warm the cache and the catalogue, which are not what is counted.
-    await ask('');
-    const [json] = (await ask(', format json')) as [[{ Plan: Record<string, number>; 'Execution Time': number }]];
-    const plan = json[0].Plan;
-    return {
-      buffers: plan['Shared Hit Blocks']! + plan['Shared Read Blocks']!,
-      ms: json[0]['Execution Time'],
-      rows: plan['Actual Rows']!,
-      text: process.argv.includes('--plans') ? (await ask('')).join('\n') : '',
-    };
-  } finally {
-    client.release();
-  }
-}
 
 /** Adds companies up to `size` as one statement; the indexes are built after it, as a restore would. */
 async function grow(runtime: Runtime, from: number, size: number, owners: readonly string[]): Promise<void> {
@@ -77,7 +49,6 @@ async function grow(runtime: Runtime, from: number, size: number, owners: readon
   }
 }
 
-const number = (value: number): string => Math.round(value).toLocaleString('en');
 const database = await scratchDatabase();
 try {
   const runtime = await runtimeOn(database.url);
@@ -88,7 +59,7 @@ try {
   const page = async (sort: string[], filter: Filter | undefined, cursor?: string): Promise<Plan> => {
     const options = { limit: PAGE, sort, ...(filter ? { filter } : {}), ...(cursor ? { cursor } : {}) };
     const { sql, parameters } = query.explainable(SYSTEM, company, options);
-    return explain(runtime, sql, parameters);
+    return explain(runtime.pool, sql, parameters);
   };
   const rows: string[][] = [];
   let have = 0;
@@ -100,7 +71,7 @@ try {
       const first = await page(sort, filter);
       const naive = `from contacts.company o where o.deleted_at is null and ${where} order by ${order} offset ${depth}`;
       const deep = await page(sort, filter, await cursorAt(runtime, order, naive, sort.length > 0));
-      const offset = await explain(runtime, `select o.* ${naive} limit ${PAGE}`, []);
+      const offset = await explain(runtime.pool, `select o.* ${naive} limit ${PAGE}`, []);
       const worst = Math.max(first.buffers, deep.buffers);
       rows.push([
         `${number(size)}: ${name}`,
@@ -115,10 +86,10 @@ try {
     }
     for (const words of [`riverside ${size - 7}`, 'quartz optics 999', 'riverside glass', 'falcon', 'nowhere']) {
       const { sql, parameters } = query.explainable(SYSTEM, company, { limit: PAGE, search: words });
-      const found = await explain(runtime, sql, parameters);
+      const found = await explain(runtime.pool, sql, parameters);
       const { count: hits } = await query.count(SYSTEM, company, { search: words }, 'exact');
       const like = await explain(
-        runtime,
+        runtime.pool,
         `select id from contacts.company o where o.deleted_at is null and ${words
           .split(' ')
           .map((_, i) => `concat_ws(' ', o.name, o.city, o.country, o.phone, o."externalId") ilike $${i + 1}`)

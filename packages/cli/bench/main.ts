@@ -10,6 +10,10 @@ const root = path.resolve(import.meta.dirname, '../../..');
 const PARTS: Readonly<Record<string, { file: string; about: string }>> = {
   rest: { file: 'packages/cli/bench/rest.ts', about: 'REST over 15,000 companies, one client' },
   buffers: { file: 'packages/cli/bench/buffers.ts', about: 'What lists and searches read of 100,000 and 1,000,000 companies' },
+  partners: {
+    file: 'packages/cli/bench/partners.ts',
+    about: 'What a supplier’s lists and searches read of 1,000,000 purchase order lines',
+  },
   collab: { file: 'packages/collab/bench/run.ts', about: 'Co-editing, beside Hocuspocus, y-websocket and a bare relay' },
 };
 
