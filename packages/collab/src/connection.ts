@@ -185,10 +185,11 @@ export class Connection {
     else this.#mine.delete(presence.client);
   }
 
-  /** Shows who is here, as this reader may know it. */
-  showPresences(presences: readonly Presence[]): void {
+  /** Shows who is here, as this reader may know it. `frame` is the same in bytes, for those who may know all. */
+  showPresences(presences: readonly Presence[], frame?: Uint8Array): void {
     if (presences.length === 0) return;
-    this.send(awarenessFrame(this.principal.outside ? presences.map((one) => this.#veiled(one)) : presences));
+    if (this.principal.outside) this.send(awarenessFrame(presences.map((one) => this.#veiled(one))));
+    else this.send(frame ?? awarenessFrame(presences));
   }
 
   /** How people from outside see somebody: staff as the audience's declaration says, and of what they do only what is in this document. */

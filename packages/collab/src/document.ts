@@ -32,7 +32,7 @@ import { checkValue, sameValue, type FieldValue, type ModelField, type ModelObje
 import * as Y from 'yjs';
 import type { Connection } from './connection.ts';
 import { clientsOf, reachOf } from './inspect.ts';
-import { CLOSE, updateFrame, type Presence } from './protocol.ts';
+import { awarenessFrame, CLOSE, updateFrame, type Presence } from './protocol.ts';
 
 /** Texts above this many UTF-16 units are not written to their column at every flush. */
 export const LARGE_TEXT = 16_384;
@@ -754,6 +754,12 @@ export class LiveDocument {
     return [...this.#presences.values()].filter((one) => one.state !== null).map(({ client, clock, state }) => ({ client, clock, state }));
   }
 
+  #showPresences(presences: readonly Presence[]): void {
+    if (presences.length === 0) return;
+    const frame = awarenessFrame(presences);
+    for (const connection of this.connections) connection.showPresences(presences, frame);
+  }
+
   /** A client's own state, with the name and colour that the server knows. */
   setPresence(owner: Connection, presence: Presence, user: Record<string, unknown>): Presence | null {
     const known = this.#presences.get(presence.client);
@@ -762,7 +768,7 @@ export class LiveDocument {
     const state = presence.state && { ...presence.state, user };
     const shown: Presence = { client: presence.client, clock: presence.clock, state };
     this.#presences.set(presence.client, { ...shown, owner, at: Date.now() });
-    for (const connection of this.connections) connection.showPresences([shown]);
+    this.#showPresences([shown]);
     return shown;
   }
 
@@ -772,7 +778,7 @@ export class LiveDocument {
     if (known?.owner) return;
     if (presence.state === null) this.#presences.delete(presence.client);
     else this.#presences.set(presence.client, { ...presence, owner: null, at: Date.now() });
-    for (const connection of this.connections) connection.showPresences([presence]);
+    this.#showPresences([presence]);
   }
 
   /** Somebody left. */
@@ -783,7 +789,7 @@ export class LiveDocument {
       this.#presences.delete(client);
       gone.push({ client, clock: one.clock + 1, state: null });
     }
-    if (gone.length > 0) for (const connection of this.connections) connection.showPresences(gone);
+    this.#showPresences(gone);
     return gone;
   }
 }

@@ -81,6 +81,7 @@ class Server implements Collab {
   /** Every document by its key from the moment somebody asks for it, with the promise of its loading. */
   readonly #documents = new Map<string, { document: LiveDocument; loaded: Promise<void> }>();
   readonly #open = new Map<string, LiveDocument>();
+  readonly #byRecord = new Map<string, Set<LiveDocument>>();
   readonly #joined = new Map<WebSocket, Joined>();
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: UPDATE_LIMIT * 2, perMessageDeflate: false });
   readonly #alive = new WeakSet<WebSocket>();
@@ -172,7 +173,7 @@ class Server implements Collab {
   }
 
   #documentsOf(record: string): LiveDocument[] {
-    return [...this.#open.values()].filter((document) => document.id === record);
+    return [...(this.#byRecord.get(record) ?? [])];
   }
 
   #moved(name: string, record: string, num: number, seq: number): void {
@@ -303,6 +304,8 @@ class Server implements Collab {
     document.abandoned = () => this.#linger(document);
     const loaded = document.load().then(() => {
       this.#open.set(key, document);
+      const others = this.#byRecord.get(id) ?? new Set();
+      this.#byRecord.set(id, others.add(document));
     });
     this.#documents.set(key, { document, loaded });
     try {
@@ -326,6 +329,8 @@ class Server implements Collab {
 
   #drop(document: LiveDocument): void {
     if (this.#open.get(document.key) === document) this.#open.delete(document.key);
+    const others = this.#byRecord.get(document.id);
+    if (others?.delete(document) && others.size === 0) this.#byRecord.delete(document.id);
     if (this.#documents.get(document.key)?.document === document) this.#documents.delete(document.key);
   }
 
@@ -436,6 +441,7 @@ class Server implements Collab {
     for (const ws of this.#sockets.clients) ws.close(CLOSE.restart, 'restarting');
     await Promise.all([...this.#open.values()].map((document) => document.unload()));
     this.#open.clear();
+    this.#byRecord.clear();
     this.#documents.clear();
     for (const ws of this.#sockets.clients) ws.terminate();
     this.#sockets.close();
