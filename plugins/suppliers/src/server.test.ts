@@ -368,6 +368,33 @@ describe('bad input', () => {
   });
 });
 
+describe('an answer', () => {
+  it('comes back as the record then stands, whatever followed', async () => {
+    for (const answer of [
+      (line: string): Promise<Answer> => actLine(exotic, line, 'confirm'),
+      (line: string): Promise<Answer> => patchLine(exotic, line, { confirmedQuantity: 7 }),
+      (line: string): Promise<Answer> => patchLine(nancy, line, { confirmedDate: '2026-05-11' }),
+    ]) {
+      const made = await purchase();
+      await done(actLine(exotic, made.lines[0]!, 'confirm'));
+      const { body } = await answer(made.lines[1]!);
+      for (const who of [exotic, nancy]) {
+        const now = (await ask(who, 'GET', `/records/suppliers.purchaseOrderLine/${made.lines[1]!}`)).body;
+        expect(body.fields).toMatchObject({ orderStatus: now.fields.orderStatus, status: now.fields.status });
+        if ('createdBy' in body === 'createdBy' in now) expect(body).toEqual(now);
+      }
+    }
+    const made = await purchase();
+    await done(act(exotic, made, 'confirmAll'));
+    const more = { purchaseOrder: made.id, product: products[0]!.id, orderedQuantity: 1 };
+    const line = await make('suppliers.purchaseOrderLine', more);
+    expect(line.fields).toMatchObject({ orderStatus: 'open' });
+    expect(line).toEqual((await ask(nancy, 'GET', `/records/suppliers.purchaseOrderLine/${line.id}`)).body);
+    const shut = (await act(nancy, made, 'close')).body;
+    expect(shut).toEqual((await ask(nancy, 'GET', `/records/suppliers.purchaseOrder/${made.id}`)).body);
+  });
+});
+
 describe('at the same time', () => {
   it('two answers to one order are both counted', async () => {
     const made = await purchase();

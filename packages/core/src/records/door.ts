@@ -169,6 +169,7 @@ export class Records {
     const made: Rec[] = [];
     for (let i = 0; i < prepared.length; i += BULK) {
       const recs = await this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed);
+      const own = committed.length;
       await this.#follow(
         client,
         actor,
@@ -176,7 +177,7 @@ export class Records {
         recs.map((rec, at) => ({ kind: 'created', id: rec.id, before: null, record: { ...prepared[i + at]!, ...rec.fields } })),
         committed,
       );
-      made.push(...recs);
+      made.push(...(await this.#asTheyStand(client, object, recs, committed.slice(own))));
     }
     return made;
   }
@@ -349,8 +350,17 @@ export class Records {
   ): Promise<Rec> {
     const { rec, changed } = await this.#patchUnit(client, actor, object, id, input, ifVersion, trusted);
     if (!changed) return rec;
+    const own = committed.length + 1;
     const taken = (await this.#carryOut(client, actor, [changed], committed)).get(id)!;
-    return after(rec, changed.unit, taken);
+    return (await this.#asTheyStand(client, object, [after(rec, changed.unit, taken)], committed.slice(own)))[0]!;
+  }
+
+  /** Records that were just written, with what came back to them from what followed. */
+  async #asTheyStand(client: Queryable, object: ModelObject, recs: Rec[], followed: readonly Committed[]): Promise<Rec[]> {
+    const again = new Set(followed.map((one) => one.record));
+    for (const [i, { id }] of recs.entries())
+      if (again.has(id)) recs[i] = this.#rec(object, (await readStored(client, object, id, object.facets))!);
+    return recs;
   }
 
   /** A record that was just changed, as whoever changed it may see it. */
@@ -462,8 +472,9 @@ export class Records {
         const now = (await readStored(client, object, id, object.facets))!;
         const plan = await this.#plan(client, within, object, now, fields, true);
         if (!plan) return this.#rec(object, now);
+        const own = committed.length + 1;
         const taken = (await this.#carryOut(client, within, [plan], committed)).get(id)!;
-        return after(this.#rec(object, now), plan.unit, taken);
+        return (await this.#asTheyStand(client, object, [after(this.#rec(object, now), plan.unit, taken)], committed.slice(own)))[0]!;
       }),
     );
     return this.#shown(actor.principal, object, rec);
