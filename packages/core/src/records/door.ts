@@ -78,6 +78,8 @@ const OPTIMISTIC_TRIES = 3;
 const DEADLOCK_TRIES = 6;
 /** Types of fields that point at something. */
 const REFERENCES = new Set(['ref', 'refs', 'anyRef', 'user']);
+/** Those who may stand in a field of users. */
+const STAFF_USERS = `(select id from kith."user" where kind = 'staff') u`;
 /** Shapes of inserts whose plans are kept. */
 const MOST_INSERTS = 200;
 /** Problems named in one answer. */
@@ -708,9 +710,9 @@ export class Records {
     if (rows[0]?.n !== ids.length) throw forbidden();
   }
 
-  /** Sets of references and references to any object have no constraint; their targets are looked up. */
+  /** Sets of references and references to any object have no constraint, and that of users knows partners too: their targets are looked up. */
   async #checkReferences(client: Queryable, principal: Principal, object: ModelObject, rows: readonly Values[]): Promise<void> {
-    const unknown = await this.#unknown(client, object, rows, false);
+    const unknown = await this.#unknown(client, object, rows, false, principal.kind === 'staff' ? principal.id : undefined);
     if (principal.outside) unknown.push(...(await this.#unseen(principal, object, rows)));
     if (unknown.length > 0)
       throw invalid(unknown.map(({ row, field }) => unknownReference(rows.length > 1 ? `create[${row}].${field}` : field)));
@@ -752,12 +754,13 @@ export class Records {
     return (await this.#unknown(this.#o.writePool, object, [values], true)).map(({ field }) => field);
   }
 
-  /** Which fields of which rows refer to what does not exist; at most a hundred. */
+  /** Which fields of which rows refer to what does not exist; at most a hundred. `staff`: somebody who is known to be of the staff. */
   async #unknown(
     client: Queryable,
     object: ModelObject,
     rows: readonly Values[],
     constrained: boolean,
+    staff?: string,
   ): Promise<{ row: number; field: string }[]> {
     const wanted = new Map<string, { id: string; row: number; field: string }[]>();
     const pointing = [...object.fields.values()].filter(({ type }) => REFERENCES.has(type));
@@ -772,7 +775,7 @@ export class Records {
         };
         // Postgres itself refuses these; a live document wants to know before, so as not to hold up the flush it shares.
         if (constrained && spec.type === 'ref') want(spec.to, value as string);
-        if (constrained && spec.type === 'user') want('kith.user', value as string);
+        if (spec.type === 'user' && value !== staff) want('kith.user', value as string);
         if (spec.type === 'refs') for (const id of value as string[]) want(spec.to, id);
         if (spec.type === 'anyRef') want((value as { object: string }).object, (value as { id: string }).id);
       }
@@ -780,7 +783,7 @@ export class Records {
     const unknown = new Map<string, { row: number; field: string }>();
     for (const [target, list] of wanted) {
       const to = this.#o.model.objects.get(target);
-      const from = to ? tableName(to) : target === 'kith.user' ? 'kith."user"' : undefined;
+      const from = to ? tableName(to) : target === 'kith.user' ? STAFF_USERS : undefined;
       const found = new Set<string>();
       if (from) {
         const { rows: have } = await client.query<{ id: string }>({

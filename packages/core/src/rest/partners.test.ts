@@ -1,6 +1,6 @@
 /** People from outside: invitations, signing in, what ends their access, links of guests, and the mail. */
 import { once } from 'node:events';
-import { company, definePlugin, guest, object, ref, role, text, type Principal, type Rec } from '@kith/sdk';
+import { company, definePlugin, guest, object, ref, role, text, user, type Principal, type Rec } from '@kith/sdk';
 import { SMTPServer } from 'smtp-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Mailer } from '../mail.ts';
@@ -30,7 +30,7 @@ const trade = definePlugin({
     order: object({
       icon: 'box',
       title: ['number'],
-      fields: { number: text(), firm: ref('trade.firm', { mode: 'restricted' }) },
+      fields: { number: text(), firm: ref('trade.firm', { mode: 'restricted' }), owner: user() },
     }),
   },
   audiences: {
@@ -137,6 +137,14 @@ describe('a partner', () => {
     const people = (await send('GET', '/users', undefined, await staff())).body.data as { id: string }[];
     expect(people.map((one) => one.id)).not.toContain(id);
     expect((await send('PATCH', `/users/${id}`, { role: 'admin' }, await staff())).status).toBe(404);
+    for (const [method, path] of [
+      ['PATCH', `/records/trade.order/${order.id}`],
+      ['POST', '/records/trade.order'],
+    ] as const) {
+      const refused = await send(method, path, { owner: id }, await staff());
+      expect(refused.status).toBe(422);
+      expect(refused.body.errors).toMatchObject([{ field: 'owner' }]);
+    }
     const before = await stateOf(world.runtime.pool);
     for (const [method, path, body] of [
       ['GET', '/users'],
