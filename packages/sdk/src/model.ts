@@ -333,6 +333,12 @@ export function companiesOf(rule: Rule): string[] {
   return 'company' in rule ? [rule.company] : [];
 }
 
+/** The reference to the company that every record which a rule admits has; undefined where there is no such one. */
+export function requiredCompany(rule: Rule): string | undefined {
+  if ('company' in rule) return rule.company === 'id' ? undefined : rule.company;
+  return 'and' in rule ? rule.and.map(requiredCompany).find((one) => one !== undefined) : undefined;
+}
+
 /** Name of the class of fields that no audience reads. */
 export const STAFF = 'staff';
 

@@ -22,7 +22,7 @@ import { accessOf, mayRead } from '../access/grant.ts';
 import type { OutsideReader } from '../access/outside.ts';
 import { canonicalDecimal } from '@kith/sdk';
 import { audienceColumns, fromColumn, searchFieldsFor, searchSql, type SystemRow } from '../records/columns.ts';
-import { searchFunction } from '../schema/wall.ts';
+import { MOST_FOUND, searchFunction } from '../schema/wall.ts';
 
 export const LIMIT_DEFAULT = 50;
 export const LIMIT_MAX = 500;
@@ -110,8 +110,8 @@ export class Query {
     const limit = options.limit ?? LIMIT_DEFAULT;
     const fields = selectedFields(object, principal, options.fields);
     const keys = keysOf(object, principal, options);
-    const where = this.#where(scope, object, options);
     const cursor = options.cursor === undefined ? undefined : decodeCursor(options.cursor, keys.length);
+    const where = this.#where(scope, object, options, pageOf(options, keys, cursor, limit));
     const columns = columnsSql(principal, fields, keys);
     const statement = pageSql(object, columns, where, keys, cursor, limit + 1);
     const [rows, counted] = await Promise.all([
@@ -210,8 +210,9 @@ export class Query {
   /** The statement and its values, for looking at its plan. */
   explainable(principal: Principal, object: ModelObject, options: ListOptions): { sql: string; parameters: readonly unknown[] } {
     const keys = keysOf(object, principal, options);
-    const where = this.#where({ model: this.#model, principal }, object, options);
     const cursor = options.cursor === undefined ? undefined : decodeCursor(options.cursor, keys.length);
+    const page = pageOf(options, keys, cursor, options.limit ?? LIMIT_DEFAULT);
+    const where = this.#where({ model: this.#model, principal }, object, options, page);
     return pageSql(
       object,
       columnsSql(principal, selectedFields(object, principal, options.fields), keys),
@@ -222,7 +223,7 @@ export class Query {
     ).compile(this.#db);
   }
 
-  #where(scope: Scope, object: ModelObject, options: ListOptions): RawBuilder<boolean> {
+  #where(scope: Scope, object: ModelObject, options: ListOptions, page?: FoundPage): RawBuilder<boolean> {
     const { principal } = scope;
     const parts: RawBuilder<unknown>[] = [
       options.deleted ? sql`o.deleted_at is not null` : sql`o.deleted_at is null`,
@@ -231,7 +232,7 @@ export class Query {
     if (options.filter) parts.push(filterSql(scope, object, 'o', options.filter));
     if (options.ids) parts.push(sql`o.id = any(${[...options.ids]}::uuid[])`);
     if (options.search !== undefined && options.search.trim() !== '')
-      parts.push(principal.outside ? foundSql(object, principal.outside.audience, options.search) : wordsSql(object, options.search));
+      parts.push(principal.outside ? foundSql(object, principal.outside.audience, options.search, page) : wordsSql(object, options.search));
     return sql<boolean>`${sql.join(parts, sql` and `)}`;
   }
 
@@ -398,12 +399,27 @@ function wordsSql(object: ModelObject, search: string): RawBuilder<boolean> {
 }
 
 /** The same for people from outside: found by the function that knows their rows, since LIKE is of no use behind the second wall. */
-function foundSql(object: ModelObject, audience: string, search: string): RawBuilder<boolean> {
+function foundSql(
+  object: ModelObject,
+  audience: string,
+  search: string,
+  page: FoundPage = { before: null, most: MOST_FOUND },
+): RawBuilder<boolean> {
   const portal = object.portals.get(audience);
   if (!portal || searchFieldsFor(object, portal).length === 0 || search.includes('\u0000')) return sql<boolean>`false`;
-  const words = search.trim().slice(0, 200).split(/\s+/).slice(0, 8).map(likeLiteral);
-  return sql<boolean>`o.id in (select ${sql.raw(searchFunction(object, audience))}(array(select kith.fold(word) from unnest(${words}::text[]) as word)))`;
+  const words = search.trim().slice(0, 200).split(/\s+/).slice(0, 8);
+  return sql<boolean>`o.id in (select ${sql.raw(searchFunction(object, audience))}(
+    array(select kith.fold(word) from unnest(${words}::text[]) as word), ${page.before}::uuid, ${page.most}))`;
 }
+
+/** How much of what a search finds is wanted, newest first. */
+interface FoundPage {
+  before: string | null;
+  most: number;
+}
+/** The page of a search that is neither sorted nor filtered besides: then nothing beyond the page need be found. */
+const pageOf = (options: ListOptions, keys: readonly Key[], cursor: Cursor | undefined, limit: number): FoundPage | undefined =>
+  keys.length > 0 || options.filter || options.ids ? undefined : { before: cursor?.id ?? null, most: limit + 1 };
 
 const moneyOf = (amount: string | null, currency: string | null): Money => ({
   amount: canonicalDecimal(amount ?? '0'),

@@ -232,4 +232,19 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
        $$`,
     ],
   },
+  {
+    name: '0004-search-of-a-company',
+    up: [
+      // What a company finds its records by: every three letters of their search text, and the first letter of each word,
+      // each mixed with the company. An index of these holds for each company what an index of letters alone would hold for
+      // all, so that a search costs what is one's own. A match may be an accident: LIKE looks again.
+      `create function kith.search_tokens(company uuid, value text) returns bigint[] language sql immutable parallel safe
+         return (
+           select array_agg(distinct hashtextextended(company::text || part, 0)) from (
+             select substr(' ' || value, i, 3) as part from generate_series(1, length(value) - 1) i
+             union all
+             select substr(' ' || value, i, 2) from generate_series(1, length(value)) i where substr(' ' || value, i, 1) = ' ') parts
+           where company is not null)`,
+    ],
+  },
 ];

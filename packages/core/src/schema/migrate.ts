@@ -3,7 +3,7 @@
  * plugin's numbered migrations, and the additive DDL derived from the model.
  * Never drops anything; a plugin that left keeps its schema.
  */
-import { companiesOf, type AnyServer, type Model, type ModelField, type ModelObject } from '@kith/sdk';
+import { requiredCompany, type AnyServer, type Model, type ModelField, type ModelObject } from '@kith/sdk';
 import { FIELD_NUMBERS } from '@kith/doc';
 import type pg from 'pg';
 import { quote } from '../database.ts';
@@ -217,14 +217,14 @@ function indexesOf(model: Model, object: ModelObject): Map<string, [string, stri
   const sorted = leadingSorts(model, object);
   for (const [audience, portal] of object.portals) {
     // What an audience searches is first of all its company's: both in one index, so that others' records cost nothing.
-    const [company] = companiesOf(portal.rows).filter((name) => name !== 'id');
+    const company = requiredCompany(portal.rows);
     const fields = searchFieldsFor(object, portal);
     if (company === undefined) continue;
     if (fields.length > 0) {
       const name = searchColumn(fields);
-      indexes.set(short(`${object.key}_${company}_${name}_trgm`), [
+      indexes.set(short(`${object.key}_${company}_${name}_tokens`), [
         'create index',
-        `using gin (${quote(company)}, ${quote(name)} public.gin_trgm_ops) ${options} ${live}`,
+        `using gin ((kith.search_tokens(${quote(company)}, ${quote(name)}))) ${options} ${live}`,
       ]);
     }
     const sorts = new Set([quote(audienceColumns(audience).updatedAt), ...(sorted.get(audience) ?? [])]);

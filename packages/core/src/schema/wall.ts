@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Model, ModelAudience, ModelObject, ModelPortal, Principal } from '@kith/sdk';
-import { fieldsOfRule } from '@kith/sdk';
+import { fieldsOfRule, requiredCompany } from '@kith/sdk';
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { ruleSql, targetOf } from '../access/filter.ts';
@@ -85,6 +85,10 @@ export async function raiseWall(client: pg.PoolClient, model: Model): Promise<st
       for (const { name, policy } of rows)
         await client.query(policy === null ? `revoke all on ${name} from ${quote(rolname)}` : `drop policy ${quote(policy)} on ${name}`);
     }
+    const { rows: finds } = await client.query<{ name: string }>(
+      `select oid::regprocedure::text as name from pg_proc where pronamespace = 'kith'::regnamespace and proname like 'find % for %'`,
+    );
+    for (const { name } of finds) await client.query(`drop function ${name}`);
     for (const statement of statementsFor(model, wall.name)) await client.query(statement);
     await client.query('insert into kith.setting (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value', [
       SETTING,
@@ -128,23 +132,40 @@ function statementsOf(model: Model, audience: ModelAudience, object: ModelObject
     const text = `o.${quote(searchColumn(search))}`;
     const rule = ruleText(model, object, 'o', portal, '$1', '$2').replaceAll("'", "''");
     const find = searchFunction(object, audience.key);
+    const company = requiredCompany(portal.rows);
     statements.push(
       // The row rule comes before the limit: of three hundred found and then looked through, one might be left.
-      `create or replace function ${find}(words text[]) returns setof uuid language plpgsql stable security definer set search_path = pg_catalog, public as $$
+      `create function ${find}(words text[], before uuid, most integer) returns setof uuid language plpgsql stable security definer set search_path = pg_catalog, public as $$
        declare
          statement text := 'select o.id from ${name} o where o.deleted_at is null and ${rule}';
+         tokens bigint[] := '{}';
+         reader uuid := kith.reading_company();
          word text;
+         pattern text;
        begin
          foreach word in array words loop
-           -- Trigrams need three letters: a shorter word is one at the beginning of a word.
-           if length(word) >= 3 then statement := statement || format(' and ${text} like %L', '%' || word || '%');
-           else statement := statement || format(' and (${text} like %L or ${text} like %L)', word || '%', '% ' || word || '%');
+           pattern := replace(replace(replace(word, '\\', '\\\\'), '%', '\\%'), '_', '\\_');
+           -- Three letters stand anywhere; a shorter word is one at the beginning of a word.
+           if length(word) >= 3 then
+             statement := statement || format(' and ${text} like %L', '%' || pattern || '%');
+             tokens := tokens || array(select hashtextextended(reader::text || substr(word, i, 3), 0) from generate_series(1, length(word) - 2) i);
+           else
+             statement := statement || format(' and (${text} like %L or ${text} like %L)', pattern || '%', '% ' || pattern || '%');
+             tokens := tokens || hashtextextended(reader::text || ' ' || word, 0);
            end if;
          end loop;
-         return query execute statement || ' limit ${MOST_FOUND}' using kith.reading_company(), kith.reading_guest();
+         ${
+           company === undefined
+             ? ''
+             : `statement := statement || format(' and kith.search_tokens(o.${quote(company)}, ${text}) @> %L', tokens);`
+         }
+         -- A page of the newest, or (without an order, since somebody else sorts them) all of them.
+         if before is not null then statement := statement || format(' and o.id < %L', before); end if;
+         if most < ${MOST_FOUND} then statement := statement || ' order by o.id desc'; end if;
+         return query execute statement || format(' limit %s', least(most, ${MOST_FOUND})) using reader, kith.reading_guest();
        end $$`,
-      `revoke all on function ${find}(text[]) from public`,
-      `grant execute on function ${find}(text[]) to ${login}`,
+      `revoke all on function ${find}(text[], uuid, integer) from public`,
+      `grant execute on function ${find}(text[], uuid, integer) to ${login}`,
     );
   }
   return statements;
