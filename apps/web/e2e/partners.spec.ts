@@ -30,13 +30,19 @@ const list = async (person: Person, object: string, filter: object, rest = ''): 
 
 /** Everything that the network brings to a page: answers of requests and frames of sockets. */
 function wiretap(page: Page): { heard: () => Promise<string> } {
-  const pieces: (string | Promise<string>)[] = [];
+  const pieces: Promise<string>[] = [];
   page.on('response', (response) => {
-    pieces.push(response.url());
-    pieces.push(response.text().catch(() => ''));
+    pieces.push(
+      response.text().then(
+        (body) => `${response.url()}\n${body}`,
+        () => response.url(),
+      ),
+    );
   });
   page.on('websocket', (socket) => {
-    socket.on('framereceived', ({ payload }) => pieces.push(typeof payload === 'string' ? payload : payload.toString('latin1')));
+    socket.on('framereceived', ({ payload }) =>
+      pieces.push(Promise.resolve(typeof payload === 'string' ? payload : payload.toString('latin1'))),
+    );
   });
   return { heard: async () => (await Promise.all(pieces)).join('\n') };
 }

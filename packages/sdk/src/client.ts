@@ -25,7 +25,7 @@ export interface Slots<P> {
   'portal.page': Titled<P> & { icon: string; admin?: boolean; load: Lazy };
   /** What a portal shows of a record, in the place of the list of its fields. Props: `{ portal, record }`. */
   'portal.record': OnObject<P> & { id: string; load: Lazy };
-  /** How a field's values look, in lists and on pages, where they are not edited. Props: `{ value, compact? }`. */
+  /** How a field's values look, in lists and on pages, where they are not edited. Props: `{ value, compact?, record? }`. */
   'field.value': OnObject<P> & { id: string; field: string; load: Lazy };
   /** What waits for the person on *My work*, with its own heading. Nothing is shown while it is empty. Props: `{}`. */
   'work.section': { id: string; load: Lazy };

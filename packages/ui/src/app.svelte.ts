@@ -7,7 +7,7 @@ import { Words, type Key, type Messages, type Values } from './i18n.ts';
 import type { LiveLists } from './live/live-lists.svelte.ts';
 import { Toasts } from './toasts.svelte.ts';
 import { pathOf } from './meta.ts';
-import type { FieldMeta, FieldValue, Language, Me, ObjectMeta, Reference, Refs, StaffUser } from './types.ts';
+import type { FieldMeta, FieldValue, Language, Me, ObjectMeta, Rec, Reference, Refs, StaffUser } from './types.ts';
 
 export interface Organisation {
   name: string;
@@ -28,6 +28,8 @@ export interface Shown {
   value: FieldValue;
   /** One line, as in a list. */
   compact?: boolean;
+  /** The record as far as it is loaded. */
+  record?: Rec;
 }
 
 export class App {

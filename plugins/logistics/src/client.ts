@@ -24,5 +24,8 @@ export const client = defineClient(logistics, {
     },
     { id: 'links', title: 'panel.links', object: 'logistics.shipment', load: () => import('./ui/GuestLinks.svelte') },
   ],
-  'field.value': [{ id: 'days-late', object: 'logistics.shipment', field: 'daysLate', load: () => import('./ui/DaysLate.svelte') }],
+  'field.value': [
+    { id: 'days-late', object: 'logistics.shipment', field: 'daysLate', load: () => import('./ui/DaysLate.svelte') },
+    { id: 'estimate', object: 'logistics.shipment', field: 'estimatedArrival', load: () => import('./ui/EstimatedArrival.svelte') },
+  ],
 });

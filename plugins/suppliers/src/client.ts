@@ -30,6 +30,8 @@ export const client = defineClient(suppliers, {
     { id: 'late-lines', object: 'suppliers.purchaseOrder', field: 'lateLines', load: () => import('./ui/LateLines.svelte') },
     { id: 'open-lines', object: 'suppliers.purchaseOrder', field: 'openLines', load: () => import('./ui/OpenLines.svelte') },
     { id: 'proposals', object: 'suppliers.purchaseOrder', field: 'proposals', load: () => import('./ui/Proposals.svelte') },
+    { id: 'order-required', object: 'suppliers.purchaseOrder', field: 'requiredDate', load: () => import('./ui/RequiredDate.svelte') },
+    { id: 'line-required', object: 'suppliers.purchaseOrderLine', field: 'requiredDate', load: () => import('./ui/RequiredDate.svelte') },
     { id: 'days-late', object: 'suppliers.purchaseOrderLine', field: 'daysLate', load: () => import('./ui/DaysLate.svelte') },
   ],
   'work.section': [{ id: 'answers', load: () => import('./ui/Work.svelte') }],

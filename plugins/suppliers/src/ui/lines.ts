@@ -76,3 +76,13 @@ export function riskOf(format: Format, line: Pick<Line, 'status' | 'required' | 
 /** How late the ready day is for the required one. */
 export const lateness = (format: Format, ready: string | null, required: string | null): number =>
   ready && required ? Math.max(0, format.daysBetween(required, ready)) : 0;
+
+/** Whether an order or a line waits for the supplier's answer, as far as the loaded fields tell. */
+export function waits({ object, fields }: Rec): boolean {
+  if (object === LINE)
+    return fields.status === 'open' && (fields.orderStatus === undefined || takesAnswers(fields.orderStatus as OrderStatus));
+  return (
+    takesAnswers((text(fields.status) ?? 'closed') as OrderStatus) &&
+    (fields.openLines === undefined ? fields.status === 'open' : Number(fields.openLines) > 0)
+  );
+}
