@@ -1,7 +1,7 @@
 /** The pictures of docs/: taken with `KITH_PICTURES=1 npx playwright test pictures`, from the demo. */
 import path from 'node:path';
 import { devices, type Page } from '@playwright/test';
-import { expect, find, go, Kith, openRecord, test, type Person } from './kith.ts';
+import { expect, find, go, Kith, openRecord, saving, signIn, test, type Person } from './kith.ts';
 
 test.skip(process.env.KITH_PICTURES !== '1', 'taken on demand');
 test.setTimeout(90_000);
@@ -51,6 +51,52 @@ for (const [size, options] of [
         .first()
         .waitFor();
       await take(page, `palette-${tag}`);
+    });
+
+    test(`partners at ${tag}`, async ({ as, browser, kith }) => {
+      const nancy = await as('nancy', { ...options, colorScheme });
+      const exotic = await signIn(browser, kith, 'exotic@partners.example', { ...options, colorScheme });
+      const speedy = await signIn(browser, kith, 'speedy@partners.example', { ...options, colorScheme });
+      const order = await find(exotic, 'suppliers.purchaseOrder', 'number', '11070-1');
+
+      await go(exotic.page, '/portal');
+      await take(exotic.page, `portal-${tag}`);
+
+      // The supplier answers one line late while Nancy writes in the note.
+      await openRecord(nancy, 'suppliers.purchaseOrder', order.id);
+      await go(exotic.page, `/portal/o/suppliers.purchaseOrder/${order.id}`);
+      await expect(saving(exotic)).toHaveText('Saved');
+      const line = exotic.page.locator('[data-line=Chai]');
+      const change = line.getByRole('button', { name: 'Change the answer for Chai' });
+      if (await change.isVisible()) await change.click();
+      await line.getByLabel('You confirm, Chai').fill('30');
+      const late = new Date(Date.parse(`${order.fields.requiredDate as string}T00:00:00Z`) + 2 * 86_400_000);
+      await line.getByLabel('Ready on, Chai').fill(late.toISOString().slice(0, 10));
+      if (size === '390') await nancy.page.getByRole('tab', { name: 'Details' }).click();
+      const note = nancy.page.getByLabel('Note with the supplier');
+      await note.fill('Ten boxes of Chai follow with the Thursday truck.\nCould the pallets go to Graz instead?');
+      await note.press('End');
+      await exotic.page.getByText('Note on this order').hover();
+      await exotic.page.locator('.note [data-by]').waitFor();
+      await take(exotic.page, `portal-note-${tag}`);
+      await line.scrollIntoViewIfNeeded();
+      await exotic.page.getByRole('heading', { level: 1 }).hover();
+      await take(exotic.page, `portal-order-${tag}`);
+      await line.getByRole('button', { name: /^Chai: propose 30 for/ }).click();
+      await expect(line.getByText(/^Proposed: 30 for/)).toBeVisible();
+      if (size === '390') await nancy.page.getByRole('tab', { name: 'Purchase order lines' }).first().click();
+      await expect(nancy.page.getByRole('button', { name: 'Accept the proposal for Chai' })).toBeVisible();
+      await take(nancy.page, `purchase-order-${tag}`);
+
+      await go(nancy.page, `/o/sales.order/${(await find(nancy, 'sales.order', 'number', '11070')).id}`);
+      if (size === '390') await nancy.page.getByRole('tab', { name: 'Related' }).click();
+      await take(nancy.page, `order-${tag}`);
+
+      const shipment = await find(speedy, 'logistics.shipment', 'orderNumber', '11070');
+      await go(speedy.page, `/portal/o/logistics.shipment/${shipment.id}`);
+      await take(speedy.page, `portal-shipment-${tag}`);
+      await exotic.context.close();
+      await speedy.context.close();
     });
 
     test(`first run at ${tag}`, async ({ browser }) => {

@@ -94,8 +94,10 @@ export class LiveRecord {
     const found = new Map<string, Person>();
     for (const { id, name, color, field } of this.remotes) {
       if (id === this.#app.me?.id) continue;
-      const known = found.get(id);
-      if (!known) found.set(id, { id, name, color, ...(field !== undefined && { field }) });
+      // People from outside are not told who of the staff it is: the name is all there is.
+      const key = this.#app.outside ? name : id;
+      const known = found.get(key);
+      if (!known) found.set(key, { id, name, color, ...(field !== undefined && { field }) });
       else if (field !== undefined) known.field = field;
     }
     return [...found.values()];
