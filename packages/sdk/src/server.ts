@@ -90,6 +90,8 @@ export interface RecordsDoor<M> {
   /** Many at once, all or nothing; answers their ids in order. */
   createMany<O extends keyof M & string>(object: O, rows: readonly Partial<FieldsOf<M[O]>>[]): Promise<string[]>;
   patch<O extends keyof M & string>(object: O, id: string, fields: Partial<FieldsOf<M[O]>>): Promise<Rec<FieldsOf<M[O]>>>;
+  /** Changes many at once, each named once, all or nothing; what follows is done once for all of them. */
+  patchMany<O extends keyof M & string>(object: O, changes: readonly { id: string; fields: Partial<FieldsOf<M[O]>> }[]): Promise<void>;
   remove<O extends keyof M & string>(object: O, id: string): Promise<void>;
 }
 

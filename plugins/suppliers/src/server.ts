@@ -26,8 +26,11 @@ async function linesIn(
   return lines.length === 0 ? refuse(none, 'status') : lines;
 }
 
-const setLine = (ctx: Ctx, line: Rec<Line>, fields: Partial<Line>): Promise<unknown> =>
-  ctx.asPlugin.patch('suppliers.purchaseOrderLine', line.id, fields);
+const setLines = (ctx: Ctx, lines: readonly Rec<Line>[], fields: (line: Line) => Partial<Line>): Promise<void> =>
+  ctx.asPlugin.patchMany(
+    'suppliers.purchaseOrderLine',
+    lines.map((line) => ({ id: line.id, fields: fields(line.fields) })),
+  );
 
 const confirmed = (fields: Line): Partial<Line> => ({
   confirmedQuantity: fields.orderedQuantity,
@@ -58,19 +61,16 @@ export const server = defineServer(suppliers, {
   actions: {
     purchaseOrder: {
       confirmAll: async ({ record, refuse }, ctx) => {
-        const none = 'No line waits for an answer.';
-        for (const line of await linesIn(record, 'open', ctx, refuse, none)) await setLine(ctx, line, confirmed(line.fields));
+        await setLines(ctx, await linesIn(record, 'open', ctx, refuse, 'No line waits for an answer.'), confirmed);
         return undefined;
       },
       rejectAll: async ({ record, input, refuse }, ctx) => {
-        const none = 'No line waits for an answer.';
-        for (const line of await linesIn(record, 'open', ctx, refuse, none)) await setLine(ctx, line, rejected(input.reason));
+        await setLines(ctx, await linesIn(record, 'open', ctx, refuse, 'No line waits for an answer.'), () => rejected(input.reason));
         return undefined;
       },
       acceptAll: async ({ record, refuse }, ctx) => {
-        const none = 'No proposal waits for a decision.';
-        for (const line of await linesIn(record, 'countered', ctx, refuse, none))
-          await setLine(ctx, line, { status: 'confirmed', answer: null });
+        const proposals = await linesIn(record, 'countered', ctx, refuse, 'No proposal waits for a decision.');
+        await setLines(ctx, proposals, () => ({ status: 'confirmed', answer: null }));
         return undefined;
       },
       markShipped: ({ record, refuse }, ctx) => {

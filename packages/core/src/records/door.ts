@@ -1080,6 +1080,21 @@ export class Records {
           this.#patchOn(client, actor, object, id, fields, undefined, trusted, committed),
         )) as never;
       },
+      patchMany: async (name, changes) => {
+        const object = this.object(name);
+        const trusted = isTrusted(actor.principal);
+        for (let i = 0; i < changes.length; i += BULK) {
+          const some = changes.slice(i, i + BULK);
+          const ids = some.map(({ id }) => id).filter(isUuid);
+          await this.#lock(client, object, ids);
+          const planned: Planned[] = [];
+          for (const { id, fields } of some) {
+            const { changed } = await this.#patchUnit(client, actor, object, id, fields, undefined, trusted);
+            if (changed) planned.push(changed);
+          }
+          if (planned.length > 0) await this.#explained(object, () => this.#carryOut(client, actor, planned, committed));
+        }
+      },
       remove: async (name, id) => {
         await this.#moveOn(client, actor, this.object(name), id, 'delete', undefined, committed);
       },

@@ -39,11 +39,11 @@ export async function followMilestones(changes: readonly Effected<Milestone>[], 
       await allOf(ctx, 'logistics.milestone', { field: 'shipment', op: 'in', value: ids }, ['at']),
       (one) => one.fields.shipment,
     );
-    for (const { id, fields } of shipments.data) {
-      const next = whereabouts((milestones.get(id) ?? []).map((one) => one.fields));
-      const differs = differences(fields, next);
-      if (Object.keys(differs).length > 0) await ctx.asPlugin.patch('logistics.shipment', id, differs);
-    }
+    const moved = shipments.data.map(({ id, fields }) => ({
+      id,
+      fields: differences(fields, whereabouts((milestones.get(id) ?? []).map((one) => one.fields))),
+    }));
+    await ctx.asPlugin.patchMany('logistics.shipment', moved.filter(differing));
   }
 }
 
@@ -60,11 +60,11 @@ export async function followShipments(changes: readonly Effected<Shipment>[], ct
       await allOf(ctx, 'logistics.shipment', { field: 'order', op: 'in', value: ids }, ['createdAt']),
       (one) => one.fields.order,
     );
-    for (const { id, fields } of orders.data) {
-      const next = together((shipments.get(id) ?? []).map((one) => one.fields));
-      const differs = differences(fields as unknown as OnOrder, next);
-      if (Object.keys(differs).length > 0) await ctx.asPlugin.patch('sales.order', id, differs as object);
-    }
+    const moved = orders.data.map(({ id, fields }) => ({
+      id,
+      fields: differences<object, OnOrder>(fields, together((shipments.get(id) ?? []).map((one) => one.fields))),
+    }));
+    await ctx.asPlugin.patchMany('sales.order', moved.filter(differing));
   }
 }
 
@@ -93,6 +93,8 @@ export function together(shipments: readonly Pick<Shipment, 'status' | 'estimate
     logistics__estimatedArrival: days.length === 0 ? null : days.reduce((last, day) => (day > last ? day : last)),
   };
 }
+
+const differing = ({ fields }: { fields: object }): boolean => Object.keys(fields).length > 0;
 
 function* portions(ids: readonly (string | null | undefined)[]): Generator<string[]> {
   const known = [...new Set(ids)].filter((id) => id !== null && id !== undefined);

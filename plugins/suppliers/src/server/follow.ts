@@ -20,11 +20,14 @@ export async function followLines(changes: readonly Effected<Line>[], ctx: Ctx):
   for (let i = 0; i < all.length; i += AT_ONCE) {
     const some = all.slice(i, i + AT_ONCE);
     const [orders, lines] = [await ordersOf(ctx, some), Map.groupBy(await linesOf(ctx, some), (line) => line.fields.purchaseOrder)];
-    for (const { id, fields } of orders) {
+    const moved = orders.map(({ id, fields }) => {
       const own = (lines.get(id) ?? []).map((line) => line.fields);
-      const differs = differences(fields, figuresOf(fields.status, own));
-      if (Object.keys(differs).length > 0) await ctx.asPlugin.patch('suppliers.purchaseOrder', id, differs);
-    }
+      return { id, fields: differences(fields, figuresOf(fields.status, own)) };
+    });
+    await ctx.asPlugin.patchMany(
+      'suppliers.purchaseOrder',
+      moved.filter(({ fields }) => Object.keys(fields).length > 0),
+    );
   }
 }
 
