@@ -2,6 +2,7 @@
  * A record as a portal shows it: live where the person may join its documents,
  * and following what others change. In a preview nothing is joined: it reads.
  */
+import { untrack } from 'svelte';
 import type { App } from '../app.svelte.ts';
 import { CellField, type FieldBinding } from '../fields/binding.svelte.ts';
 import type { Portal } from '../portal.ts';
@@ -56,7 +57,8 @@ export class PortalLive {
       clearTimeout(this.#wait);
       this.#wait = setTimeout(() => void this.refresh().catch(() => undefined), QUIET);
     };
-    const { id } = this.record;
+    // An effect that follows must not begin anew with each value that it brings.
+    const { id } = untrack(() => this.record);
     return (
       this.#app.live?.watch({ object: this.object.name, filter: { field: 'id', op: 'eq', value: id } }, { changed: later, stale: later }) ??
       (() => undefined)

@@ -1,4 +1,5 @@
 /** A short list of records that follows every change: the lines of an order, a panel, a page of a portal. */
+import { untrack } from 'svelte';
 import { isApiError } from '../api.ts';
 import type { App } from '../app.svelte.ts';
 import type { Filter, Page, Rec } from '../types.ts';
@@ -45,7 +46,10 @@ export class Rows {
 
   /** Reads the list unless it was given, and follows it; answers how to stop. */
   follow(): () => void {
-    if (!this.loaded) void this.reload();
+    // An effect that follows must not begin anew with each answer that it brings.
+    untrack(() => {
+      if (!this.loaded) void this.reload();
+    });
     const { object, filter, search, fields } = this.#query;
     const stop = this.#app.live?.watch(
       { object, filter, search: search?.trim() || undefined, ...(fields && { fields: [...fields] }) },
