@@ -4,7 +4,8 @@ import type { Rec, Refs } from '@kith/ui/types.ts';
 import { error } from '@sveltejs/kit';
 import type { PageLoad } from './$types';
 
-export const load: PageLoad = async ({ params, fetch, parent }) => {
+export const load: PageLoad = async ({ params, fetch, parent, depends }) => {
+  depends('kith:portal-record');
   const { objects, as } = await parent();
   const object = objects.find((one) => one.name === params.object);
   if (!object) error(404, { message: 'Not found', code: 'not_found' });
