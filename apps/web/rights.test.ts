@@ -5,6 +5,7 @@
  * added is in it; what has no rule here fails. After each refusal the database
  * is as it was, and no answer holds a value that is not for whoever got it.
  */
+import { LIST_OPS, MESSAGE_KINDS } from '@kith/collab';
 import { routes, stateOf } from '@kith/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -275,6 +276,7 @@ describe('every join', () => {
 
   it('takes messages of every kind, and edits only of what may be written', { timeout: 120_000 }, async () => {
     const jobs: (() => Promise<string | undefined>)[] = [];
+    const sent = new Set<string>();
     for (const caller of world.callers.filter((one) => one.audience !== undefined || one.role === 'reader')) {
       for (const object of world.objects) {
         for (const side of SIDES) {
@@ -289,45 +291,22 @@ describe('every join', () => {
               doc.getMap('fields').set(name, 'smuggled');
               return Y.encodeStateAsUpdate(doc);
             };
-            const broken = new Uint8Array([255, 255, 255]);
-            const cases: [string, Uint8Array | string, (code: number | undefined) => boolean][] = [
-              [
-                'step 2 beyond the document',
-                frame(STEP_2, edit(beyond)),
-                (code) => (facet.access === 'write' ? code === 4403 : code === undefined),
-              ],
-              [
-                'an update beyond the document',
-                frame(UPDATE, edit(beyond)),
-                (code) => (facet.access === 'write' ? code === 4403 : code === undefined),
-              ],
-              [
-                'an update of an unknown root',
-                frame(UPDATE, edit('unknown')),
-                (code) => (facet.access === 'write' ? code === 4403 : code === undefined),
-              ],
-              ['a broken update', frame(UPDATE, broken), (code) => code === undefined || code >= 4400],
-              [
-                'presence',
-                frame(
-                  [1],
-                  new Uint8Array([
-                    1,
-                    7,
-                    1,
-                    ...[...Buffer.from('{"user":{"name":"Boss"}}')].reduce<number[]>(
-                      (all, one, i, list) => (i === 0 ? [list.length, one] : [...all, one]),
-                      [],
-                    ),
-                  ]),
-                ),
-                (code) => code === undefined,
-              ],
-              ['a question who is here', new Uint8Array([3]), (code) => code === undefined],
-              ['a message of an unknown kind', new Uint8Array([77, 1, 2]), (code) => code === undefined],
-              ['text', 'hello', (code) => code === 4400],
+            const boss = Buffer.from('{"user":{"name":"Boss"}}');
+            const open = (code: number | undefined): boolean => code === undefined;
+            const refused = (code: number | undefined): boolean => (facet.access === 'write' ? code === 4403 : code === undefined);
+            const cases: [kind: string, what: string, message: Uint8Array | string, fits: (code: number | undefined) => boolean][] = [
+              ['step1', 'a question for all there is', frame(STEP_1, new Uint8Array([0])), open],
+              ['step2', 'step 2 beyond the document', frame(STEP_2, edit(beyond)), refused],
+              ['update', 'an update beyond the document', frame(UPDATE, edit(beyond)), refused],
+              ['update', 'an update of an unknown root', frame(UPDATE, edit('unknown')), refused],
+              ['update', 'a broken update', frame(UPDATE, new Uint8Array([255, 255, 255])), (code) => code === undefined || code >= 4400],
+              ['awareness', 'presence', frame([1], new Uint8Array([1, 7, 1, boss.length, ...boss])), open],
+              ['query', 'a question who is here', new Uint8Array([3]), open],
+              ['other', 'a message of an unknown kind', new Uint8Array([77, 1, 2]), open],
+              ['other', 'text', 'hello', (code) => code === 4400],
             ];
-            for (const [what, message, fits] of cases) {
+            for (const [kind] of cases) sent.add(kind);
+            for (const [, what, message, fits] of cases) {
               jobs.push(async () => {
                 const { text } = await ask('POST', caller, { path: '/collab/ticket', body: { object: object.name, id: rec.id } });
                 const { ticket } = (JSON.parse(text) as { facets: { name: string; ticket: string }[] }).facets.find(
@@ -365,6 +344,7 @@ describe('every join', () => {
     expect((await run(jobs)).slice(0, SHOWN)).toEqual([]);
     await world.collab.idle();
     expect(await rows()).toEqual(before);
+    expect([...sent].sort()).toEqual([...MESSAGE_KINDS].sort());
   });
 
   it('by a ticket opens that one document, whoever holds it', { timeout: 60_000 }, async () => {
@@ -406,6 +386,8 @@ describe('every live list', () => {
 
   it('is watched by those who may read it, by fields that they may read', { timeout: 120_000 }, async () => {
     const jobs: (() => Promise<string | undefined>)[] = [];
+    // What there is to say, and one thing that there is not.
+    const sent = new Set(['watch']);
     for (const caller of world.callers) {
       const path = caller.preview ? `/live?as=${caller.headers['kith-as']!}` : '/live';
       for (const object of world.objects) {
@@ -436,18 +418,19 @@ describe('every live list', () => {
         }
       }
       for (const [what, message] of [
-        ['unwatch', { op: 'unwatch', id: 'x' }],
-        ['here', { op: 'here', object: world.objects[0]!.name, recordId: NONE }],
-        ['an unknown op', { op: 'rule' }],
+        ['unwatch', { id: 'x' }],
+        ['here', { object: world.objects[0]!.name, recordId: NONE }],
+        ['rule', {}],
       ] as const) {
+        sent.add(what);
         jobs.push(async () => {
           const line = dial(path, caller.headers);
           await until(() => line.ws.readyState === line.ws.OPEN || line.code() !== undefined);
-          if (line.ws.readyState === line.ws.OPEN) line.ws.send(JSON.stringify(message));
+          if (line.ws.readyState === line.ws.OPEN) line.ws.send(JSON.stringify({ op: what, ...message }));
           await until(() => line.code() !== undefined, 150);
           const [code, found] = [line.code(), leaks(caller, textOf(line), '')];
           line.ws.terminate();
-          const wanted = caller.via === 'nothing' ? 4401 : what === 'an unknown op' ? 4400 : undefined;
+          const wanted = caller.via === 'nothing' ? 4401 : what === 'rule' ? 4400 : undefined;
           return code === wanted && found.length === 0 ? undefined : `${caller.name} sends ${what}: ${code} ${found.join(' ')}`;
         });
       }
@@ -456,6 +439,7 @@ describe('every live list', () => {
     const before = await stateOf(world.runtime.pool);
     expect((await run(jobs)).slice(0, SHOWN)).toEqual([]);
     expect(await stateOf(world.runtime.pool)).toEqual(before);
+    expect([...sent].sort()).toEqual([...LIST_OPS, 'rule'].sort());
   });
 
   it('tells nobody of what is not theirs', { timeout: 120_000 }, async () => {

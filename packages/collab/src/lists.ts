@@ -6,6 +6,10 @@ import { isUuid, type ModelObject, type Principal } from '@kith/sdk';
 import type { WebSocket } from 'ws';
 import { CLOSE, type Presence } from './protocol.ts';
 
+/** What a client may ask for. The test of rights is made from this. */
+export const LIST_OPS = ['watch', 'unwatch', 'here'] as const;
+type Op = (typeof LIST_OPS)[number];
+
 const WATCHES = 50;
 const BUFFER_LIMIT = 16_000_000;
 const HERE_MS = 60_000;
@@ -82,12 +86,17 @@ export class ListSockets {
     try {
       const message = JSON.parse(text) as Record<string, unknown>;
       const id = typeof message.id === 'string' ? message.id.slice(0, 100) : '';
-      if (message.op === 'watch') void this.#watch(socket, id, message).catch((error: unknown) => this.#refuse(socket, error));
-      else if (message.op === 'unwatch') {
-        socket.watches.get(id)?.stop();
-        socket.watches.delete(id);
-      } else if (message.op === 'here') this.#here(socket, message);
-      else throw new Error('unknown op');
+      const does: Record<Op, () => void> = {
+        watch: () => void this.#watch(socket, id, message).catch((error: unknown) => this.#refuse(socket, error)),
+        unwatch: () => {
+          socket.watches.get(id)?.stop();
+          socket.watches.delete(id);
+        },
+        here: () => this.#here(socket, message),
+      };
+      const op = LIST_OPS.find((one) => one === message.op);
+      if (!op) throw new Error('unknown op');
+      does[op]();
     } catch (error) {
       this.#refuse(socket, error);
     }

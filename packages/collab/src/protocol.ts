@@ -39,6 +39,17 @@ export type Message =
   | { kind: 'query' }
   | { kind: 'other' };
 
+const KINDS: Readonly<Record<Message['kind'], true>> = {
+  step1: true,
+  step2: true,
+  update: true,
+  awareness: true,
+  query: true,
+  other: true,
+};
+/** The kinds of messages that a client may send. The test of rights is made from them. */
+export const MESSAGE_KINDS: readonly string[] = Object.keys(KINDS);
+
 const MOST_PRESENCES = 1_000;
 
 /** Reads a frame. @throws when it is not one of the protocol */
