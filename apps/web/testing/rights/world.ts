@@ -30,7 +30,7 @@ export type Side = 'A' | 'B';
 export const SIDES: readonly Side[] = ['A', 'B'];
 type Headers = Record<string, string>;
 
-/** Somebody at the door. `role` for the staff, `audience` for people from outside, neither for nobody. */
+/** Somebody at the door. `role` for the staff, `audience` for people from outside, neither for nobody, and for those whose access has ended. */
 export interface Caller {
   name: string;
   headers: Headers;
@@ -228,6 +228,15 @@ async function makeCallers(
       if (!record) continue;
       const { id, secret } = await runtime.guests.create(world.me, { object: record.object, id: record.id, audience, name: 'Guest' });
       const { cookie } = await runtime.sessions.openGuest(secret);
+      const gone = await runtime.guests.create(world.me, { object: record.object, id: record.id, audience, name: 'Former guest' });
+      const former = await runtime.sessions.openGuest(gone.secret);
+      await runtime.guests.revoke(world.me, gone.id);
+      callers.push({
+        name: `former guest (${audience})`,
+        headers: headed(former.cookie.split(';', 1)[0]!, origin),
+        via: 'nothing',
+        id: '',
+      });
       callers.push({
         name: `guest (${audience})`,
         headers: headed(cookie.split(';', 1)[0]!, origin),
@@ -249,6 +258,16 @@ async function makeCallers(
         callers.push({ name, headers: headed(cookie, origin), via: 'cookie', id: principal.id, audience, side, company, admin });
       }
     }
+    const { secret } = await runtime.partners.invite(world.me, {
+      company: companyOf(runtime.model.objects.values(), records, audience, 'A'),
+      audience,
+      email: `former-${audience}@birds.example`,
+      name: 'Former',
+    });
+    const ended = (await runtime.sessions.accept(secret, { name: 'Former', password: PASSWORD })).split(';', 1)[0]!;
+    const { principal } = (await runtime.sessions.authenticate({ cookie: ended }))!;
+    await runtime.partners.change(world.me, principal.id, { active: false });
+    callers.push({ name: `former ${audience}`, headers: headed(ended, origin), via: 'nothing', id: '' });
     const manager = staff.get('manager')!;
     const company = companyOf(runtime.model.objects.values(), records, audience, 'A');
     callers.push({
