@@ -14,6 +14,16 @@ describe('days', () => {
     expect(berlin.day('1998-05-06', now)).toBe('6 May 1998');
     expect(berlin.dayWithin('2026-11-23', now)).toBe('tomorrow');
   });
+  it('are counted from today and from each other', () => {
+    expect(berlin.dayFrom(7, now)).toBe('2026-11-29');
+    expect(berlin.daysBetween('2026-11-29', '2026-12-02')).toBe(3);
+    expect(berlin.daysBetween('2026-12-02', '2026-11-29')).toBe(-3);
+  });
+  it('are named with their weekday', () => {
+    expect(berlin.dayLong('2026-12-02', now)).toMatch(/^Wednesday,? 2 December$/);
+    expect(berlin.dayLong('2027-01-04', now)).toMatch(/2027$/);
+    expect(new Format('de', 'UTC', 'EUR').dayMedium('2026-12-04')).toBe('Fr., 4. Dez.');
+  });
   it('speak German', () => {
     const german = new Format('de', 'UTC', 'EUR');
     expect(german.day('2026-11-19', now)).toBe('Vorgestern');
