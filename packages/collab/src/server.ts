@@ -230,15 +230,20 @@ class Server implements Collab {
       const facet = object && facetNamed(object, place.facet);
       if (!facet || !isUuid(place.id)) return ws.close(CLOSE.notFound, 'no such record');
       const { records } = this.#runtime;
-      const [read, write] = await Promise.all([
-        records.allowed(who.principal, object, place.id, 'read'),
-        records.allowed(who.principal, object, place.id, 'update'),
-      ]);
-      if (!read) return ws.close(...(who.principal.outside ? NOTHING : await this.#whyNot(object, place.id)));
-      const join = joinOf(object, who.principal, facet, write);
+      const first = await records.joinRights(who.principal, object, place.id, facet);
+      if (!first.read) return ws.close(...(who.principal.outside ? NOTHING : await this.#whyNot(object, place.id)));
+      const join = joinOf(object, who.principal, facet, first.update);
       if (join === null) return ws.close(CLOSE.forbidden, 'this part of the record is not for you');
       const organisation = who.principal.outside ? await this.#runtime.setup.organisation() : undefined;
       const document = await this.#join(object, place.id, facet);
+      if (who.principal.outside) {
+        // The record may have passed to somebody else while its document was being loaded: the right must be to this very life of it.
+        const now = await records.joinRights(who.principal, object, place.id, facet);
+        if (!now.read || now.update !== first.update || now.generation !== document.generation || document.closed) {
+          this.#linger(document);
+          return ws.close(CLOSE.overload, 'the record is changing; try again');
+        }
+      }
       if (ws.readyState !== ws.OPEN) return this.#linger(document);
       if (this.#closing) return ws.close(CLOSE.restart, 'restarting');
       connection = new Connection({
@@ -252,8 +257,7 @@ class Server implements Collab {
         present: (...said) => this.#present(...said),
       });
       this.#joined.set(ws, { connection, document, headers, via: who.via });
-      const first = early.splice(0);
-      await connection.start(first);
+      await connection.start(early.splice(0));
     } catch (error) {
       if (this.#closing) return ws.close(CLOSE.restart, 'restarting');
       if (error instanceof KithError && error.status === 404) return ws.close(CLOSE.notFound, 'no such record');

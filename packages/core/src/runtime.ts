@@ -253,7 +253,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         listeners.add(listener);
         return () => listeners.delete(listener);
       },
-      history: (principal, object, id, limit, cursor) => history(pool, model, records, principal, object, id, limit, cursor),
+      history: (principal, object, id, limit, cursor) => history({ pool, db, model }, records, principal, object, id, limit, cursor),
       origin: () => env.origin ?? `http://localhost:${port}`,
       setPort: (actual) => {
         port = actual;

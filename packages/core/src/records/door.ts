@@ -592,6 +592,26 @@ export class Records {
     return rows[0]?.ok === true;
   }
 
+  /**
+   * What a principal may do with a record, and in which life its document is, as of one moment: whoever reads the right in
+   * one moment and the document in another may find that the record has passed to somebody else in between.
+   */
+  async joinRights(
+    principal: Principal,
+    object: ModelObject,
+    id: string,
+    facet: Facet,
+  ): Promise<{ read: boolean; update: boolean; generation: number | null }> {
+    const { read, update } = accessOf(object, principal);
+    const scope = { model: this.#o.model, principal };
+    const { rows } = await sql<{ read: boolean | null; update: boolean | null; generation: number | null }>`
+      select ${ruleSql(scope, object, 'o', read)} and ${stillIn(principal)} as read, ${ruleSql(scope, object, 'o', update)} as update,
+        (select generation from kith.doc_head h where h.record = o.id and h.facet = ${facet.num}) as generation
+      from ${sql.id(object.plugin, object.key)} as o where o.id = ${id} and o.deleted_at is null`.execute(this.#o.db);
+    const row = rows[0];
+    return { read: row?.read === true, update: row?.read === true && row.update === true, generation: row?.generation ?? null };
+  }
+
   /** @param filled What came in with what it takes over from other records; those are not checked again. */
   #prepareCreates(
     actor: Actor,

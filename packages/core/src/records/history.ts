@@ -1,7 +1,11 @@
 /** The ledger of one record, page by page. */
 import type { Model, ModelObject, Outside, Principal } from '@kith/sdk';
+import { sql } from 'kysely';
 import type pg from 'pg';
-import { readableFields } from '../access/grant.ts';
+import { audienceColumns } from './columns.ts';
+import { ruleSql } from '../access/filter.ts';
+import { accessOf, readableFields } from '../access/grant.ts';
+import type { Db } from '../database.ts';
 import { malformed } from '../errors.ts';
 import { isUuid } from '@kith/sdk';
 import type { Changes } from './commit.ts';
@@ -33,8 +37,7 @@ export function momentOf(cursor: string): [at: string, id: string] {
 
 /** Who changed what and when, newest first. @throws 404 when the record may not be read */
 export async function history(
-  pool: pg.Pool,
-  model: Model,
+  { pool, db, model }: { pool: pg.Pool; db: Db; model: Model },
   records: Records,
   principal: Principal,
   object: ModelObject,
@@ -43,7 +46,7 @@ export async function history(
   cursor?: string,
 ): Promise<{ data: HistoryEntry[]; nextCursor: string | null }> {
   await records.get(principal, object, id);
-  if (principal.outside) return historyFor(pool, model, records, principal, principal.outside, object, id, limit, cursor);
+  if (principal.outside) return historyFor(db, model, principal, principal.outside, object, id, limit, cursor);
   const before = cursor === undefined ? undefined : momentOf(cursor);
   const { rows } = await pool.query<{
     id: string;
@@ -79,9 +82,8 @@ export async function history(
  * authors only colleagues. What they may not read leaves no gap: the statement looks for entries with something for them.
  */
 async function historyFor(
-  pool: pg.Pool,
+  db: Db,
   model: Model,
-  records: Records,
   principal: Principal,
   outside: Outside,
   object: ModelObject,
@@ -89,17 +91,18 @@ async function historyFor(
   limit: number,
   cursor?: string,
 ): Promise<{ data: HistoryEntry[]; nextCursor: string | null }> {
-  const since = await records.theirsSince(principal, object, id);
   const readable = [...(readableFields(object, principal) ?? [])];
-  const before = cursor === undefined ? ['infinity', '00000000-0000-0000-0000-000000000000'] : momentOf(cursor);
-  const { rows } = await pool.query<{ id: string; at: string; exact: string; author: string | null; changes: Changes }>(
-    `select l.id, l.at, ${exactTime('l.at')} as exact, u.id as author, l.changes from kith.ledger l
-      left join kith."user" u on u.id = l.author and u.kind = 'partner' and u.company = $4 and u.audience = $5
-     where l.record = $1 and l.kind = 'change' and l.at >= $6::timestamptz + interval '1 millisecond' and l.changes ?| $7::text[]
-       and (l.at, l.id) < ($8::timestamptz, $9::uuid)
-     order by l.at desc, l.id desc limit $2 + $3::integer`,
-    [id, limit, 1, outside.company ?? null, model.audiences.get(outside.audience)?.key ?? null, since, readable, ...before],
-  );
+  const [at, entry] = cursor === undefined ? ['infinity', '00000000-0000-0000-0000-000000000000'] : momentOf(cursor);
+  // Right, since when, and what happened, as of one moment: the record may pass to somebody else at any time.
+  const { rows } = await sql<{ id: string; at: string; exact: string; author: string | null; changes: Changes }>`
+    select l.id, l.at, ${sql.raw(exactTime('l.at'))} as exact, u.id as author, l.changes
+    from ${sql.id(object.plugin, object.key)} as o
+    join kith.ledger l on l.record = o.id
+    left join kith."user" u on u.id = l.author and u.kind = 'partner' and u.company = ${outside.company ?? null} and u.audience = ${outside.audience}
+    where o.id = ${id} and o.deleted_at is null and ${ruleSql({ model, principal }, object, 'o', accessOf(object, principal).read)}
+      and l.kind = 'change' and l.at >= ${sql.ref(`o.${audienceColumns(outside.audience).since}`)} + interval '1 millisecond'
+      and l.changes ?| ${readable}::text[] and (l.at, l.id) < (${at}::timestamptz, ${entry}::uuid)
+    order by l.at desc, l.id desc limit ${limit + 1}`.execute(db);
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   const data = shown.map((row): HistoryEntry => ({
