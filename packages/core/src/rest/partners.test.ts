@@ -274,6 +274,20 @@ describe('an administrator of a partner', () => {
     expect((await send('GET', '/partners', undefined, colleague.headers)).status).toBe(200);
   });
 
+  it('does not send mail without end', async () => {
+    const firm = await world.runtime.records.create(world.actor, world.object('trade.firm'), { name: 'Mailers' });
+    const boss = await join(firm, { admin: true });
+    const invite = (n: number): Promise<Answer> =>
+      send('POST', '/partners/invitations', { email: `m${n}@mailers.example`, name: 'M' }, boss.headers);
+    for (let i = 0; i < 50; i++) expect((await invite(i)).status).toBe(201);
+    const refused = await invite(50);
+    expect(refused).toMatchObject({ status: 429, body: { code: 'too_many_invitations' } });
+    expect(refused.headers.get('retry-after')).toBe('3600');
+    // The staff may.
+    const ofStaff = { company: firm.id, audience: 'supplier', email: 'm50@mailers.example', name: 'M' };
+    expect((await send('POST', '/partners/invitations', ofStaff, await staff())).status).toBe(201);
+  });
+
   it('leaves no way in behind when withdrawn', async () => {
     const boss = await join(exotic, { admin: true });
     const invited = await send('POST', '/partners/invitations', { email: 'friend@exotic.example', name: 'F' }, boss.headers);
@@ -357,6 +371,14 @@ describe('a guest', () => {
     expect((await open(made)).status).toBe(404);
     expect((await send('DELETE', `/guests/${made.body.id as string}`, undefined, headers)).status).toBe(404);
     expect((await send('DELETE', '/session', undefined, theirs)).status).toBe(401);
+  });
+
+  it('loses the link to a record in the bin too', async () => {
+    const binned = await world.runtime.records.create(world.actor, world.object('trade.order'), { number: '2' });
+    const made = await make({ id: binned.id });
+    await world.runtime.records.remove(world.actor, world.object('trade.order'), binned.id);
+    expect((await send('DELETE', `/guests/${made.body.id as string}`, undefined, headers)).status).toBe(204);
+    expect((await open(made)).status).toBe(404);
   });
 
   it('is not let in when the link is too old, unknown or no text', async () => {

@@ -1,6 +1,7 @@
 /** Guests: whoever has a link sees one record, as the portal for their audience shows it, until the link ends. */
-import { isUuid, type FieldProblem, type Model, type Principal } from '@kith/sdk';
+import { isUuid, type FieldProblem, type Model, type ModelObject, type Principal } from '@kith/sdk';
 import type pg from 'pg';
+import { can, isRowless } from '../access/filter.ts';
 import { transaction } from '../database.ts';
 import { forbidden, invalid, notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
@@ -102,14 +103,20 @@ export class Guests {
         )
       : { rows: [] };
     const row = rows[0];
-    if (!row) throw notFound('link');
-    await this.#record(by, row.object, row.record);
+    const object = row && this.#o.model.objects.get(row.object);
+    if (!row || (object && !(await this.#mayKnow(by, object, row.record)))) throw notFound('link');
     await transaction(this.#o.pool, async (client) => {
       await client.query('select kith.rights_changed()');
       await client.query('update kith.guest set revoked_at = now() where id = $1', [id]);
       await client.query('delete from kith.ticket where principal = $1', [id]);
     });
     this.#o.accessChanged(id);
+  }
+
+  /** Whether somebody of the staff may see a record; where that goes by role alone, also of one in the bin. */
+  async #mayKnow(by: Principal, object: ModelObject, id: string): Promise<boolean> {
+    const { read } = object.access;
+    return isRowless(read) ? can(object, by, read, {}) === true : this.#o.records.allowed(by, object, id, 'read');
   }
 
   /** The record, if whoever asks may read it. @throws 404 */

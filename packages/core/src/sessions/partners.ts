@@ -6,7 +6,7 @@
 import { isUuid, type FieldProblem, type Model, type ModelAudience, type Principal } from '@kith/sdk';
 import type pg from 'pg';
 import { transaction } from '../database.ts';
-import { forbidden, invalid, notFound } from '../errors.ts';
+import { forbidden, invalid, KithError, notFound } from '../errors.ts';
 import { hasRole } from '../principal.ts';
 import { titlesOf } from '../query/present.ts';
 import type { Records } from '../records/door.ts';
@@ -46,6 +46,8 @@ export interface PartnersOptions {
 
 const PERSON = `id, name, email, company, audience, admin, active, seen_at as "seenAt", created_at as "createdAt"`;
 const LONGEST_NAME = 200;
+/** Invitations of a day that a partner's administrators may have out at once. */
+const MOST_INVITATIONS = 50;
 /** A visit ends when nothing was heard for so long. */
 const VISIT = `interval '30 minutes'`;
 
@@ -122,10 +124,29 @@ export class Partners {
     if (known?.of && own === undefined && !(await this.#reads(by, company, known)))
       problems.push({ field: 'company', code: 'unknown_reference', message: 'is no record that you may refer to' });
     if (problems.length > 0) throw invalid(problems);
+    if (own !== undefined) await this.#refuseMany(own);
     const place = { audience: known!.key, company: company as string, admin: input.admin === true };
     const { email, name } = invited({ email: input.email, name: input.name });
     const made = await invite(this.#o.pool, by, { email, name, ...place });
     return { ...made, email, name, companyName: (await this.#named([place])).get(place.company) ?? '' };
+  }
+
+  /** Mail goes out in the host's name: a partner does not send it without end. @throws 429 */
+  async #refuseMany(company: string): Promise<void> {
+    const { rows } = await this.#o.pool.query<{ n: number }>(
+      `select count(*)::integer as n from kith.invitation where company = $1 and used_at is null and created_at > now() - interval '1 day'`,
+      [company],
+    );
+    if (rows[0]!.n >= MOST_INVITATIONS) {
+      throw new KithError(
+        429,
+        'too_many_invitations',
+        'Many invitations are out already; wait until some are accepted, or withdraw them.',
+        {
+          retryAfter: 3600,
+        },
+      );
+    }
   }
 
   /** Ends an invitation that was not accepted yet. */
