@@ -374,6 +374,34 @@ test('a manager sees the portal with a partner’s eyes and can change nothing t
   await expect(andrew.page).not.toHaveURL(/portal/);
 });
 
+test('an administrator narrows what members may do, and they may not from then on', async ({ as }) => {
+  const [admin, nancy] = [await as('admin'), await as('nancy')];
+  await go(nancy.page, '/settings/permissions');
+  await expect(nancy.page.getByText('You may not see this')).toBeVisible();
+  const company = await find(nancy, 'contacts.company', 'name', 'Exotic Liquids');
+  await openRecord(nancy, 'contacts.company', company.id);
+  await expect(nancy.page.getByRole('button', { name: 'Invite', exact: true })).toBeVisible();
+  // To look with a partner's eyes takes a manager.
+  await expect(nancy.page.getByRole('button', { name: /See it as/ })).toHaveCount(0);
+
+  await go(admin.page, '/settings/permissions');
+  const box = admin.page.getByRole('checkbox', { name: 'Member may Add: Deals' });
+  await expect(box).toBeChecked();
+  await box.click();
+  await expect(box).not.toBeChecked();
+  await go(nancy.page, '/o/sales.deal');
+  await expect(nancy.page.getByRole('button', { name: 'New deal' })).toHaveCount(0);
+  const refused = await nancy.request.post('/api/v1/records/sales.deal', {
+    headers: { origin: new URL(nancy.page.url()).origin },
+    data: { name: 'Not mine to make' },
+  });
+  expect(refused.status()).toBe(403);
+  await box.click();
+  await expect(box).toBeChecked();
+  await nancy.page.reload();
+  await expect(nancy.page.getByRole('button', { name: 'New deal' }).first()).toBeVisible();
+});
+
 test('partners come in by their own door, find their own, and are spoken to in German', async ({ browser, kith }) => {
   const context = await browser.newContext({ baseURL: kith.url, locale: 'de-DE' });
   const page = await context.newPage();
