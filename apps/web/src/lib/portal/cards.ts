@@ -1,6 +1,6 @@
 /** What a portal's cards and lists say of a record. */
 import type { Portal, PortalPage } from '@kith/ui/portal.ts';
-import type { FieldMeta, ObjectMeta } from '@kith/ui/types.ts';
+import type { FieldMeta, Filter, ObjectMeta, Page } from '@kith/ui/types.ts';
 
 const MOST = 5;
 
@@ -19,3 +19,12 @@ export const cardFields = (portal: Portal, object: ObjectMeta): string[] => [
     .slice(0, MOST)
     .map((field) => field.name),
 ];
+
+/** The records under one heading, as far as they come from one object. */
+export interface Part {
+  object: string;
+  filter: Filter;
+  sort: string[];
+  fields: string[];
+  page: Page;
+}

@@ -1,19 +1,10 @@
 import { loading } from '#lib/load.ts';
-import { cardFields } from '#lib/portal/cards.ts';
+import { cardFields, type Part } from '#lib/portal/cards.ts';
 import type { Filter, Page } from '@kith/ui/types.ts';
 import { redirect } from '@sveltejs/kit';
 import type { PageLoad } from './$types';
 
 const SHOWN = 10;
-
-/** The records under one heading, as far as they come from one object. */
-export interface Part {
-  object: string;
-  filter: Filter;
-  sort: string[];
-  fields: string[];
-  page: Page;
-}
 
 export const load: PageLoad = async ({ fetch, parent }) => {
   const { portal, objects, as } = await parent();
