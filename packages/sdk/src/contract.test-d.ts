@@ -6,10 +6,12 @@
 import {
   action,
   boolean,
+  company,
   date,
   defineClient,
   defineServer,
   definePlugin,
+  everyone,
   money,
   multiSelect,
   need,
@@ -262,3 +264,87 @@ defineClient(shop, { 'record.pannel': [{ id: 'p', title: 'plugin.shop', object: 
 defineClient(shop, { 'record.tab': [{ id: 'p', title: 'plugin.shpo', object: 'shop.item', load }] });
 // @ts-expect-error an object that the plugin does not know
 defineClient(shop, { 'record.tab': [{ id: 'p', title: 'plugin.shop', object: 'shop.itme', load }] });
+
+// People from outside --------------------------------------------------------
+
+const desk = definePlugin({
+  id: 'desk',
+  version: '1.0.0',
+  sdk: '^1.0.0',
+  part: 'collaborative',
+  needs: [need(base, '^1.0.0')],
+  locales: { en: { 'plugin.desk': 'Desk', 'audience.agent': 'Agent' } },
+  audiences: { agent: { icon: 'x', of: 'base.company' } },
+  objects: {
+    ticket: object({
+      icon: 'x',
+      title: ['name'],
+      fields: { name: text(), agent: ref('base.company', { mode: 'restricted' }), size: number({ mode: 'derived', lookup: 'agent.size' }) },
+      actions: { close: action({}) },
+    }),
+  },
+  portals: {
+    agent: {
+      objects: {
+        'desk.ticket': { rows: company('agent'), read: ['name', 'agent', 'base__more'], write: ['name'], actions: ['close'] },
+        'base.company': { rows: company('id'), read: ['name'] },
+      },
+      pages: { all: { object: 'desk.ticket', icon: 'x', columns: ['name'] } },
+      start: { changed: ['desk.ticket'] },
+    },
+  },
+});
+defineServer(desk, {
+  actions: { ticket: { close: () => ({ name: 'closed' }) } },
+  effects: {
+    ticket: async (changes, { asPlugin }) => {
+      for (const { id, before, record } of changes) {
+        is<string | null>()(record.name);
+        is<number | null | undefined>()(before?.size);
+        await asPlugin.patch('base.company', id, { size: 1 });
+      }
+    },
+  },
+});
+const outside = { id: 'o', version: '1.0.0', sdk: '^1.0.0', part: 'collaborative', locales: { en: {} } } as const;
+definePlugin({
+  ...outside,
+  needs: [need(base, '^1.0.0')],
+  // @ts-expect-error an audience of an object that is not known
+  audiences: { agent: { icon: 'x', of: 'base.compny' } },
+});
+definePlugin({
+  ...outside,
+  needs: [need(base, '^1.0.0')],
+  // @ts-expect-error a portal to an object that is not known
+  portals: { agent: { objects: { 'base.compny': { rows: everyone, read: [] } } } },
+});
+definePlugin({
+  ...outside,
+  needs: [need(base, '^1.0.0')],
+  // @ts-expect-error a field that the object does not have
+  portals: { agent: { objects: { 'base.company': { rows: everyone, read: ['nmae'] } } } },
+});
+definePlugin({
+  ...outside,
+  needs: [need(desk, '^1.0.0')],
+  // @ts-expect-error an action that the object does not have
+  portals: { agent: { objects: { 'desk.ticket': { rows: everyone, read: [], actions: ['clsoe'] } } } },
+});
+definePlugin({
+  ...outside,
+  needs: [need(base, '^1.0.0')],
+  // @ts-expect-error rows are what a portal cannot be without
+  portals: { agent: { objects: { 'base.company': { read: ['name'] } } } },
+});
+definePlugin({
+  ...outside,
+  needs: [need(base, '^1.0.0')],
+  // @ts-expect-error a page of an object that is not known
+  portals: { agent: { objects: {}, pages: { all: { object: 'base.compny', icon: 'x', columns: [] } } } },
+});
+defineServer(desk, {
+  actions: { ticket: { close: () => undefined } },
+  // @ts-expect-error effects of an object that the plugin does not have
+  effects: { tickt: async () => undefined },
+});

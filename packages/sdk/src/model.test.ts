@@ -1,5 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { buildModel, definePlugin, ModelError, need, object, ref, select, text, type AnyPlugin } from './index.ts';
+import {
+  buildModel,
+  company,
+  definePlugin,
+  longText,
+  ModelError,
+  need,
+  number,
+  object,
+  ref,
+  select,
+  text,
+  type AnyPlugin,
+  type PortalObject,
+} from './index.ts';
 
 const en = { 'plugin.a': 'A' };
 const a = definePlugin({
@@ -58,5 +72,141 @@ describe('buildModel', () => {
   ])('refuses %s and says what to do', (_what, plugins, message) => {
     expect(() => buildModel(plugins as AnyPlugin[])).toThrow(ModelError);
     expect(() => buildModel(plugins as AnyPlugin[])).toThrow(message);
+  });
+});
+
+describe('portals', () => {
+  const en2 = { 'plugin.c': 'C' };
+  /** A plugin that opens an object as told. */
+  const opened = (portal: Partial<PortalObject>, more: Partial<AnyPlugin> = {}): AnyPlugin => ({
+    id: 'c',
+    version: '1.0.0',
+    sdk: '^1.0.0',
+    part: 'collaborative',
+    locales: { en: en2 },
+    audiences: { agent: { icon: 'x', of: 'c.firm' } },
+    objects: {
+      firm: object({ icon: 'x', title: ['name'], fields: { name: text() } }),
+      job: object({
+        icon: 'x',
+        title: ['name'],
+        unique: [['code']],
+        fields: {
+          name: text(),
+          code: text({ mode: 'restricted' }),
+          note: longText(),
+          memo: longText(),
+          firm: ref('c.firm', { mode: 'restricted' }),
+          live: ref('c.firm'),
+          other: ref('c.job', { mode: 'restricted' }),
+          sum: number({ mode: 'derived' }),
+          state: select({ options: { x: {} }, mode: 'arbitrated' }),
+        },
+      }),
+    },
+    portals: { agent: { objects: { 'c.job': { rows: company('firm'), read: ['name', 'firm'], ...portal } } } },
+    ...more,
+  });
+
+  it('give documents to classes of fields with the same readers', () => {
+    const facets = (plugin: AnyPlugin): [string, string[]][] =>
+      buildModel([plugin])
+        .objects.get('c.job')!
+        .facets.map(({ name, fields }) => [name, [...fields]]);
+    expect(facets(opened({ read: ['name', 'note'], write: ['note'] }))).toEqual([
+      ['staff', ['memo', 'live']],
+      ['agent-r', ['name']],
+      ['agent-rw', ['note']],
+    ]);
+    const second = { bank: { icon: 'x', of: 'c.firm' }, agent: { icon: 'x', of: 'c.firm' } };
+    const portals = {
+      agent: { objects: { 'c.job': { rows: company('firm'), read: ['name', 'note'] } } },
+      bank: { objects: { 'c.job': { rows: company('firm'), read: ['note'], write: ['note'] } } },
+    };
+    expect(facets(opened({}, { audiences: second, portals })).map(([name]) => name)).toEqual(['staff', 'agent-r', 'agent-r.bank-rw']);
+  });
+
+  it.each([
+    ['an audience called staff', opened({}, { audiences: { staff: { icon: 'x' } } }), /audience "staff" must be a free word/],
+    [
+      'an audience of nothing',
+      opened({}, { audiences: { agent: { icon: 'x', of: 'z.q' } } }),
+      /is of "z\.q", which no installed plugin declares/,
+    ],
+    ['a portal for nobody', opened({}, { audiences: {} }), /for an audience that no installed plugin declares/],
+    ['a field that is not there', opened({ read: ['nmae'] }), /names a field "nmae"/],
+    ['an action that is not there', opened({ actions: ['go'] }), /names an action "go"/],
+    ['writing without reading', opened({ write: ['memo'] }), /lets "memo" be written but not read/],
+    ['writing what is computed', opened({ read: ['sum'], write: ['sum'] }), /lets "sum" be written, which is derived/],
+    ['writing what an action decides', opened({ read: ['state'], write: ['state'] }), /which is arbitrated/],
+    ['writing what decides the rows', opened({ write: ['firm'] }), /lets "firm" be written, which decides what it sees/],
+    ['rows by a live field', opened({ rows: company('live'), read: ['name'] }), /decides by "live", which is live/],
+    ['a company that is none', opened({ rows: company('other') }), /compares "other" with the company/],
+    ['rows by what is no company', opened({ rows: company('code') }), /compares "code" with the company/],
+    ['a unique field to write', opened({ read: ['name', 'code'], create: ['code'] }), /which is unique: a refusal would tell/],
+    [
+      'a page of what is not opened',
+      opened({}, { portals: { agent: { objects: {}, pages: { all: { object: 'c.job', icon: 'x', columns: [] } } } } }),
+      /shows c\.job, which it does not open/,
+    ],
+    [
+      'a page sorted by what is hidden',
+      opened(
+        {},
+        {
+          portals: {
+            agent: {
+              objects: { 'c.job': { rows: company('firm'), read: ['name'] } },
+              pages: { all: { object: 'c.job', icon: 'x', columns: ['name'], sort: ['-memo'] } },
+            },
+          },
+        },
+      ),
+      /shows or sorts by "memo" of c\.job/,
+    ],
+    [
+      'a selection by what is hidden',
+      opened(
+        {},
+        {
+          portals: {
+            agent: {
+              objects: { 'c.job': { rows: company('firm'), read: ['name'] } },
+              start: { late: [{ object: 'c.job', filter: { not: { field: 'sum', op: 'gt', value: 1 } } }] },
+            },
+          },
+        },
+      ),
+      /shows or sorts by "sum"/,
+    ],
+  ])('refuse %s and say what to do', (_what, plugin, message) => {
+    expect(() => buildModel([plugin])).toThrow(ModelError);
+    expect(() => buildModel([plugin])).toThrow(message);
+  });
+
+  it.each([
+    ['a lookup of nothing', { x: text({ mode: 'derived', lookup: 'of.nmae' }) }, /which is no field of a record/],
+    ['a lookup of another type', { x: number({ mode: 'derived', lookup: 'of.name' }) }, /which is of another type/],
+    ['a lookup of a live field', { x: text({ mode: 'derived', lookup: 'of.name' }) }, /must be derived, and neither/],
+    ['a lookup that could be written', { x: text({ lookup: 'of.code' }) }, /must be derived, and neither/],
+    ['a lookup by a live reference', { x: text({ mode: 'derived', lookup: 'live.code' }) }, /must be derived, and neither/],
+  ])('refuses %s', (_what, fields, message) => {
+    const plugin = {
+      ...a,
+      objects: {
+        thing: object({
+          icon: 'x',
+          title: ['name'],
+          fields: {
+            name: text(),
+            code: text({ mode: 'restricted' }),
+            of: ref('a.thing', { mode: 'restricted' }),
+            live: ref('a.thing'),
+            ...fields,
+          },
+        }),
+      },
+    };
+    expect(() => buildModel([plugin as AnyPlugin])).toThrow(message);
   });
 });

@@ -228,7 +228,7 @@ export function definePlugin<
   objects?: O & CheckObjects<O, ObjectNames<Id, O, N>>;
   extend?: E & CheckExtensions<E, ObjectNames<Id, O, N>>;
   /** People from outside to whom this plugin, or one that needs it, opens a portal. */
-  audiences?: Record<string, Audience<ObjectNames<Id, O, N>>>;
+  audiences?: Record<string, Audience<NoInfer<ObjectNames<Id, O, N>>>>;
   /** What is opened to whom, by the audience's key. */
   portals?: Record<string, Portal<OwnObjects<{ id: Id; objects: O }> & NeededObjects<{ needs: N }>>>;
   /** Texts per language; English is complete, the others have the same keys. */

@@ -5,6 +5,8 @@ import { sales } from '@kith/plugin-sales/plugin';
 import {
   action,
   address,
+  allOf,
+  boolean,
   company,
   date,
   dateTime,
@@ -13,6 +15,7 @@ import {
   longText,
   money,
   need,
+  not,
   number,
   object,
   ref,
@@ -139,6 +142,9 @@ export const logistics = definePlugin({
         shipment: ref('logistics.shipment', { mode: 'restricted', required: true, group: 'facts', listed: true, indexed: true }),
         shipmentNumber: text({ mode: 'derived', lookup: 'shipment.number', group: 'facts' }),
         carrier: ref('contacts.company', { mode: 'derived', lookup: 'shipment.carrier', group: 'facts', indexed: true }),
+        // Whose shipment it was when this was reported: what one carrier wrote is not for the next.
+        reporter: ref('contacts.company', { mode: 'restricted', snapshot: 'shipment.carrier', group: 'facts' }),
+        withdrawn: boolean({ mode: 'derived', group: 'facts' }),
         kind: select({
           options: {
             pickedUp: { color: 'blue' },
@@ -200,7 +206,7 @@ export const logistics = definePlugin({
           keep: ['estimatedArrival'],
         },
         'logistics.milestone': {
-          rows: company('carrier'),
+          rows: allOf(company('carrier'), company('reporter'), not({ field: 'withdrawn', op: 'eq', value: true })),
           read: ['shipment', 'shipmentNumber', 'carrier', 'kind', 'at', 'place', 'note'],
           create: ['shipment', 'kind', 'at', 'place', 'note'],
         },

@@ -268,6 +268,8 @@ describe('what follows', () => {
     shipment: 's',
     shipmentNumber: null,
     carrier: null,
+    reporter: null,
+    withdrawn: null,
     kind,
     at: '2026-05-01T10:00:00.000Z',
     place,
@@ -292,5 +294,36 @@ describe('what follows', () => {
     [['inTransit', 'planned'], 'inTransit'],
   ])('shipments %j together are %s', (states, wanted) => {
     expect(together(states.map((status) => ({ status, estimatedArrival: null }))).logistics__shipmentStatus).toBe(wanted);
+  });
+});
+
+describe('a shipment that passes on', () => {
+  const milestones = async (who: Who, made: Made): Promise<string[]> => {
+    const filter = encodeURIComponent(JSON.stringify({ field: 'shipment', op: 'eq', value: made.id }));
+    return (await ask(who, 'GET', `/records/logistics.milestone?filter=${filter}`)).body.data!.map((one) => String(one.fields.place));
+  };
+
+  it('shows another carrier nothing of what the one before reported', async () => {
+    const made = await ship();
+    await done(act(speedy, made, 'report', { kind: 'pickedUp', place: 'Linz', estimatedArrival: '2026-05-09' }));
+    await done(act(speedy, made, 'reportException', { reason: 'Axle broken', place: 'Wels' }));
+    expect((await ask(nancy, 'PATCH', `/records/logistics.shipment/${made.id}`, { carrier: rival.id })).status).toBe(200);
+    const taken = await ask(united, 'GET', `/records/logistics.shipment/${made.id}`);
+    expect(taken.body.fields).toMatchObject({ status: 'planned', lastPlace: null, exceptionReason: null, estimatedArrival: '2026-05-09' });
+    expect(await milestones(united, made)).toEqual([]);
+    expect(await milestones(speedy, made)).toEqual([]);
+    expect((await milestones(nancy, made)).sort()).toEqual(['Linz', 'Wels']);
+    await done(act(united, made, 'report', { kind: 'pickedUp', place: 'Wien' }));
+    expect(await milestones(united, made)).toEqual(['Wien']);
+    expect(await now(made)).toMatchObject({ status: 'inTransit', lastPlace: 'Wien' });
+  });
+
+  it('takes its milestones along into the bin and back', async () => {
+    const made = await ship();
+    await done(act(speedy, made, 'report', { kind: 'pickedUp', place: 'Linz' }));
+    expect((await ask(nancy, 'DELETE', `/records/logistics.shipment/${made.id}`)).status).toBe(204);
+    expect(await milestones(speedy, made)).toEqual([]);
+    expect((await ask(nancy, 'POST', `/records/logistics.shipment/${made.id}/restore`)).status).toBe(200);
+    expect(await milestones(speedy, made)).toEqual(['Linz']);
   });
 });

@@ -5,6 +5,8 @@ import { sales } from '@kith/plugin-sales/plugin';
 import {
   action,
   address,
+  allOf,
+  boolean,
   company,
   date,
   dateTime,
@@ -12,6 +14,7 @@ import {
   longText,
   money,
   need,
+  not,
   number,
   object,
   ref,
@@ -35,6 +38,8 @@ const ORDER_STATUS = {
 /** Purchase orders that still take answers. */
 const UNDER_WAY: Filter = { field: 'status', op: 'in', value: ['open', 'confirmed', 'changed'] };
 const LINE_UNDER_WAY: Filter = { field: 'orderStatus', op: 'in', value: ['open', 'confirmed', 'changed'] };
+/** Lines whose purchase order is not in the bin. */
+const STANDING: Filter = { not: { field: 'withdrawn', op: 'eq', value: true } };
 const LINE_OPEN: Filter = { and: [{ field: 'status', op: 'eq', value: 'open' }, LINE_UNDER_WAY] };
 /** Confirmed for later than required, or not answered although the day is over. */
 const LINE_LATE: Filter = {
@@ -182,6 +187,7 @@ export const suppliers = definePlugin({
         daysLate: number({ mode: 'derived', integer: true, group: 'answer', indexed: true }),
         reason: text({ mode: 'arbitrated', group: 'answer' }),
         answer: text({ mode: 'arbitrated', group: 'answer' }),
+        withdrawn: boolean({ mode: 'derived', group: 'facts' }),
         unitCost: money({ mode: 'restricted', min: 0, group: 'money' }),
         internalCost: money({ mode: 'restricted', min: 0, group: 'money' }),
         netSales: money({ mode: 'restricted', snapshot: 'orderLine.total', group: 'money' }),
@@ -190,7 +196,7 @@ export const suppliers = definePlugin({
         open: {
           type: 'table',
           columns: ['item', 'purchaseOrder', 'supplier', 'orderedQuantity', 'requiredDate', 'status', 'unitCost'],
-          filter: LINE_OPEN,
+          filter: { and: [LINE_OPEN, STANDING] },
           sort: ['requiredDate', 'orderNumber'],
         },
         proposals: {
@@ -206,7 +212,7 @@ export const suppliers = definePlugin({
             'daysLate',
             'reason',
           ],
-          filter: { and: [LINE_UNDER_WAY, { field: 'status', op: 'eq', value: 'countered' }] },
+          filter: { and: [LINE_UNDER_WAY, { field: 'status', op: 'eq', value: 'countered' }, STANDING] },
           sort: ['requiredDate', 'orderNumber'],
         },
         late: {
@@ -222,13 +228,13 @@ export const suppliers = definePlugin({
             'orderedQuantity',
             'reason',
           ],
-          filter: LINE_LATE,
+          filter: { and: [LINE_LATE, STANDING] },
           sort: ['requiredDate', 'orderNumber'],
         },
         atRisk: {
           type: 'table',
           columns: ['item', 'purchaseOrder', 'supplier', 'orderedQuantity', 'requiredDate', 'status'],
-          filter: { and: [LINE_OPEN, { field: 'requiredDate', op: 'lte', value: { days: 7 } }] },
+          filter: { and: [LINE_OPEN, { field: 'requiredDate', op: 'lte', value: { days: 7 } }, STANDING] },
           sort: ['requiredDate', 'orderNumber'],
         },
         all: {
@@ -290,7 +296,8 @@ export const suppliers = definePlugin({
           actions: ['confirmAll', 'rejectAll', 'markShipped'],
         },
         'suppliers.purchaseOrderLine': {
-          rows: company('supplier'),
+          // What stands in an order that was thrown away is not asked of anybody.
+          rows: allOf(company('supplier'), not({ field: 'withdrawn', op: 'eq', value: true })),
           read: [
             'item',
             'purchaseOrder',

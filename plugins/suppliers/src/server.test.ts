@@ -403,3 +403,21 @@ describe('at the same time', () => {
     expect(await orderNow(made)).toMatchObject({ status: 'confirmed', openLines: 0 });
   });
 });
+
+describe('a purchase order that is thrown away', () => {
+  it('takes its lines from the supplier, and brings them back', async () => {
+    const made = await purchase();
+    const seen = async (who: Who): Promise<number[]> =>
+      Promise.all(made.lines.map(async (line) => (await ask(who, 'GET', `/records/suppliers.purchaseOrderLine/${line}`)).status));
+    await done(patchLine(exotic, made.lines[0]!, { confirmedDate: '2026-05-20' }));
+    expect((await ask(nancy, 'DELETE', `/records/suppliers.purchaseOrder/${made.id}`)).status).toBe(204);
+    expect(await seen(exotic)).toEqual([404, 404]);
+    expect((await patchLine(exotic, made.lines[0]!, { confirmedQuantity: 1 })).status).toBe(404);
+    expect(await seen(nancy)).toEqual([200, 200]);
+    expect((await ask(nancy, 'POST', `/records/suppliers.purchaseOrder/${made.id}/restore`)).status).toBe(200);
+    expect(await seen(exotic)).toEqual([200, 200]);
+    // What was answered stands.
+    expect(await lineNow(made.lines[0]!)).toMatchObject({ status: 'countered', confirmedDate: '2026-05-20', withdrawn: false });
+    expect(await seen(tokyo)).toEqual([404, 404]);
+  });
+});

@@ -1,7 +1,7 @@
 /** What suppliers does: judging answers, the commands of suppliers and staff, and what purchase orders become of them. */
 import { defineServer, type Rec } from '@kith/sdk';
 import { suppliers } from './plugin.ts';
-import { followLines, linesOf, type Ctx } from './server/follow.ts';
+import { followBin, followLines, linesOf, type Ctx } from './server/follow.ts';
 import { northwind } from './server/northwind.ts';
 import { dueOf, figuresOf, guardLine, judged, underWay, type Line, type Order } from './server/terms.ts';
 
@@ -56,6 +56,7 @@ export const server = defineServer(suppliers, {
     purchaseOrderLine: guardLine,
   },
   effects: {
+    purchaseOrder: followBin,
     purchaseOrderLine: followLines,
   },
   actions: {

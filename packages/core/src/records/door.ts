@@ -288,7 +288,7 @@ export class Records {
       const byId = new Map(rows.map((row) => [row.id, fieldsOf(target, row)]));
       for (const input of filled) {
         const from = byId.get(input[ref] as string);
-        for (const { name, source, kept } of fields) if (from && (kept || input[name] === undefined)) input[name] = from[source];
+        for (const { name, source, kept } of fields) if (from && (kept || (input[name] ?? null) === null)) input[name] = from[source];
       }
     }
     return filled;

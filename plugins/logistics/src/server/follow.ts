@@ -33,22 +33,49 @@ export function whereabouts(milestones: readonly Milestone[]): Pick<Shipment, 's
 
 /** Brings the shipments of changed milestones up to date; writes only what differs. */
 export async function followMilestones(changes: readonly Effected<Milestone>[], ctx: Ctx): Promise<void> {
-  for (const ids of portions(changes.flatMap(({ before, record }) => [record.shipment, before?.shipment]))) {
+  await locate(
+    changes.flatMap(({ before, record }) => [record.shipment, before?.shipment]),
+    ctx,
+  );
+}
+
+async function locate(shipmentIds: readonly (string | null | undefined)[], ctx: Ctx): Promise<void> {
+  for (const ids of portions(shipmentIds)) {
     const shipments = await ctx.asPlugin.query('logistics.shipment', { filter: { field: 'id', op: 'in', value: ids }, limit: AT_ONCE });
     const milestones = Map.groupBy(
       await allOf(ctx, 'logistics.milestone', { field: 'shipment', op: 'in', value: ids }, ['at']),
       (one) => one.fields.shipment,
     );
-    const moved = shipments.data.map(({ id, fields }) => ({
-      id,
-      fields: differences(fields, whereabouts((milestones.get(id) ?? []).map((one) => one.fields))),
-    }));
+    const moved = shipments.data.map(({ id, fields }) => {
+      // Another carrier begins anew: where the one before was is not told to it.
+      const own = (milestones.get(id) ?? []).map((one) => one.fields).filter((one) => one.reporter === fields.carrier);
+      return { id, fields: differences(fields, whereabouts(own)) };
+    });
     await ctx.asPlugin.patchMany('logistics.shipment', moved.filter(differing));
+  }
+}
+
+/** Milestones go with their shipment when it is thrown away, and come back with it. */
+async function followBin(changes: readonly Effected<Shipment>[], ctx: Ctx): Promise<void> {
+  for (const kind of ['deleted', 'restored'] as const) {
+    for (const ids of portions(changes.filter((change) => change.kind === kind).map(({ id }) => id))) {
+      const milestones = await allOf(ctx, 'logistics.milestone', { field: 'shipment', op: 'in', value: ids }, ['at']);
+      await ctx.asPlugin.patchMany(
+        'logistics.milestone',
+        milestones.map(({ id }) => ({ id, fields: { withdrawn: kind === 'deleted' } })),
+      );
+    }
   }
 }
 
 /** Shows on the order how its shipments stand and when the last of them arrives. */
 export async function followShipments(changes: readonly Effected<Shipment>[], ctx: Ctx): Promise<void> {
+  await followBin(changes, ctx);
+  const passed = changes.filter(({ kind, before, record }) => kind === 'changed' && before?.carrier !== record.carrier);
+  await locate(
+    passed.map(({ id }) => id),
+    ctx,
+  );
   const moved = changes.filter(
     ({ kind, before, record }) =>
       kind !== 'changed' ||

@@ -71,6 +71,8 @@ function milestonesOf(order: Order, now: string): Milestone[] {
     shipment: null,
     shipmentNumber: null,
     carrier: null,
+    reporter: null,
+    withdrawn: null,
     kind,
     at: `${plusDays(shippedDate, after)}T${hour}:${minute}:00.000Z`,
     place: where,

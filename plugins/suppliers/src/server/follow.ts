@@ -31,6 +31,18 @@ export async function followLines(changes: readonly Effected<Line>[], ctx: Ctx):
   }
 }
 
+/** Lines go with their purchase order when it is thrown away, and come back with it. */
+export async function followBin(changes: readonly Effected<Order>[], ctx: Ctx): Promise<void> {
+  for (const kind of ['deleted', 'restored'] as const) {
+    const ids = changes.filter((change) => change.kind === kind).map(({ id }) => id);
+    if (ids.length === 0) continue;
+    await ctx.asPlugin.patchMany(
+      'suppliers.purchaseOrderLine',
+      (await linesOf(ctx, ids)).map(({ id }) => ({ id, fields: { withdrawn: kind === 'deleted' } })),
+    );
+  }
+}
+
 /** The lines of purchase orders, those first that were made first. */
 export async function linesOf(ctx: Ctx, orders: readonly string[]): Promise<Rec<Line>[]> {
   const filter: Filter = { field: 'purchaseOrder', op: 'in', value: [...orders] };

@@ -22,6 +22,7 @@ const line = (more: Partial<Line> = {}): Line => ({
   daysLate: null,
   reason: null,
   answer: null,
+  withdrawn: null,
   unitCost: usd('7.00'),
   internalCost: usd('8.00'),
   netSales: usd('100.00'),
