@@ -323,6 +323,7 @@ export function holds(rule: Rule, caller: Caller, rec?: Rec): boolean {
       rec !== undefined && caller.company !== undefined && (rule.company === 'id' ? rec.id : rec.fields[rule.company]) === caller.company
     );
   if ('guest' in rule) return rec !== undefined && rec.id === caller.record;
+  if ('field' in rule && rule.op === 'eq') return rec !== undefined && (rec.fields[rule.field] ?? null) === (rule.value ?? null);
   throw new Error(`teach the matrix the rule ${JSON.stringify(rule)}`);
 }
 
