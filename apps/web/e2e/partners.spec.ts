@@ -222,45 +222,6 @@ test('staff move a day that is in no document: it is saved at once, seen by both
   await expect(confirmed).toHaveValue(before);
 });
 
-test('undo is one stack over what partners see and what they do not; an order that passes to a rival leaves the screen', async ({
-  as,
-  partner,
-}) => {
-  const [andrew, exotic, tokyo] = [await as('andrew'), await partner('exotic'), await partner('tokyo')];
-  const order = await find(exotic, ORDER, 'number', '11072-1');
-  await openRecord(andrew, ORDER, order.id);
-  await openOrder(exotic, order.id);
-  const [shared, internal] = [andrew.page.getByLabel('Note with the supplier'), andrew.page.getByLabel('Internal note')];
-  await shared.fill('Seen by both.');
-  await internal.fill('Seen by us.');
-  await andrew.page.waitForTimeout(700);
-  await shared.press('End');
-  await andrew.page.keyboard.type(' More.');
-  await expect(note(exotic)).toHaveValue('Seen by both. More.');
-  await expect(exotic.page.getByText('Seen by us')).toHaveCount(0);
-  await andrew.page.keyboard.press('Control+z');
-  await expect(shared).toHaveValue('Seen by both.');
-  await expect(internal).toHaveValue('Seen by us.');
-  await andrew.page.keyboard.press('Control+z');
-  await expect(internal).toHaveValue('');
-  await andrew.page.keyboard.press('Control+z');
-  await expect(shared).toHaveValue('');
-  await andrew.page.keyboard.press('Control+Shift+z');
-  await andrew.page.keyboard.press('Control+Shift+z');
-  await expect(shared).toHaveValue('Seen by both.');
-  await expect(internal).toHaveValue('Seen by us.');
-  await expect(saving(andrew)).toHaveText('Saved');
-
-  const rival = await find(andrew, 'contacts.company', 'name', 'Tokyo Traders');
-  await andrew.api('PATCH', `/records/${ORDER}/${order.id}`, { supplier: rival.id });
-  await expect(exotic.page.getByText('Nothing is here')).toBeVisible();
-  await expect(exotic.page.getByText('Seen by both.')).toHaveCount(0);
-  // The newcomer finds the order, and nothing that was written with the one before.
-  await openOrder(tokyo, order.id);
-  await expect(note(tokyo)).toHaveValue('');
-  await expect(andrew.page.getByText('Tokyo Traders').first()).toBeVisible();
-});
-
 test('a carrier reports milestones and an exception, and the estimate moves on the shipment and the order', async ({ as, partner }) => {
   const [nancy, speedy] = [await as('nancy'), await partner('speedy')];
   const [shipment] = await list(speedy, SHIPMENT, { field: 'status', op: 'eq', value: 'planned' }, '&limit=1');
@@ -457,6 +418,45 @@ test('on a phone nothing scrolls sideways, controls are large and named, and tex
   await line.getByLabel(`You confirm, ${item}`).focus();
   await exotic.page.keyboard.press('Enter');
   await expect(line.getByText(/^Confirmed:/)).toBeVisible();
+});
+
+test('undo is one stack over what partners see and what they do not; an order that passes to a rival leaves the screen', async ({
+  as,
+  partner,
+}) => {
+  const [andrew, exotic, tokyo] = [await as('andrew'), await partner('exotic'), await partner('tokyo')];
+  const order = await find(exotic, ORDER, 'number', '11072-1');
+  await openRecord(andrew, ORDER, order.id);
+  await openOrder(exotic, order.id);
+  const [shared, internal] = [andrew.page.getByLabel('Note with the supplier'), andrew.page.getByLabel('Internal note')];
+  await shared.fill('Seen by both.');
+  await internal.fill('Seen by us.');
+  await andrew.page.waitForTimeout(700);
+  await shared.press('End');
+  await andrew.page.keyboard.type(' More.');
+  await expect(note(exotic)).toHaveValue('Seen by both. More.');
+  await expect(exotic.page.getByText('Seen by us')).toHaveCount(0);
+  await andrew.page.keyboard.press('Control+z');
+  await expect(shared).toHaveValue('Seen by both.');
+  await expect(internal).toHaveValue('Seen by us.');
+  await andrew.page.keyboard.press('Control+z');
+  await expect(internal).toHaveValue('');
+  await andrew.page.keyboard.press('Control+z');
+  await expect(shared).toHaveValue('');
+  await andrew.page.keyboard.press('Control+Shift+z');
+  await andrew.page.keyboard.press('Control+Shift+z');
+  await expect(shared).toHaveValue('Seen by both.');
+  await expect(internal).toHaveValue('Seen by us.');
+  await expect(saving(andrew)).toHaveText('Saved');
+
+  const rival = await find(andrew, 'contacts.company', 'name', 'Tokyo Traders');
+  await andrew.api('PATCH', `/records/${ORDER}/${order.id}`, { supplier: rival.id });
+  await expect(exotic.page.getByText('Nothing is here')).toBeVisible();
+  await expect(exotic.page.getByText('Seen by both.')).toHaveCount(0);
+  // The newcomer finds the order, and nothing that was written with the one before.
+  await openOrder(tokyo, order.id);
+  await expect(note(tokyo)).toHaveValue('');
+  await expect(andrew.page.getByText('Tokyo Traders').first()).toBeVisible();
 });
 
 /** Runs in the page: width, names of controls, sizes of touch targets, contrast of text. */
