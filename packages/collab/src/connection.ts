@@ -18,6 +18,16 @@ const INBOX_LIMIT = 10_000;
 /** Updates with a gap that are kept until what they build on comes. */
 const GAP_LIMIT = 1_000;
 
+/** Who somebody is, as the server writes it into their presence. */
+interface Identity {
+  id: string;
+  name: string;
+  color: number;
+  kind: Principal['kind'];
+  /** Partners: their company's record. */
+  company?: string;
+}
+
 export interface ConnectionOptions {
   socket: WebSocket;
   document: LiveDocument;
@@ -178,8 +188,9 @@ export class Connection {
     }
     // Whoever only looks at what a partner sees is not there.
     if (this.principal.outside?.preview) return;
-    const { id, name, kind } = this.principal;
-    const user = { id, name: this.#o.user?.name ?? name, color: this.#o.user?.color ?? 0, kind };
+    const { id, name, kind, outside } = this.principal;
+    const company = outside?.company;
+    const user = { id, name: this.#o.user?.name ?? name, color: this.#o.user?.color ?? 0, kind, ...(company ? { company } : {}) };
     const shown = this.#document.setPresence(this, presence, user);
     if (shown) this.#o.present(this.#document, [shown]);
     else this.#mine.delete(presence.client);
@@ -188,15 +199,25 @@ export class Connection {
   /** Shows who is here, as this reader may know it. `frame` is the same in bytes, for those who may know all. */
   showPresences(presences: readonly Presence[], frame?: Uint8Array): void {
     if (presences.length === 0) return;
-    if (this.principal.outside) this.send(awarenessFrame(presences.map((one) => this.#veiled(one))));
-    else this.send(frame ?? awarenessFrame(presences));
+    if (this.principal.outside) {
+      const shown = presences.filter((one) => this.#mayMeet(one)).map((one) => this.#veiled(one));
+      if (shown.length > 0) this.send(awarenessFrame(shown));
+    } else this.send(frame ?? awarenessFrame(presences));
+  }
+
+  /** Whether somebody from outside may know that another is here: staff and colleagues, nobody of another company. */
+  #mayMeet({ state }: Presence): boolean {
+    const user = state?.user as Identity | undefined;
+    if (!user || (user.kind !== 'partner' && user.kind !== 'guest')) return true;
+    const { id, outside } = this.principal;
+    return user.id === id || (user.company !== undefined && user.company === outside?.company);
   }
 
   /** How people from outside see somebody: staff as the audience's declaration says, and of what they do only what is in this document. */
   #veiled({ client, clock, state }: Presence): Presence {
     if (!state) return { client, clock, state };
     const { fields } = this.#document.facet;
-    const user = state.user as { id: string; name: string; color: number; kind: string } | undefined;
+    const user = state.user as Identity | undefined;
     const shown: Record<string, unknown> = {};
     const isHere = (name: unknown): boolean => typeof name === 'string' && fields.has(name);
     if (isHere(state.field)) shown.field = state.field;

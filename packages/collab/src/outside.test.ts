@@ -323,6 +323,17 @@ describe('presence', () => {
       [...theirs.provider.awareness.getStates().values()].some((state) => (state.user as { name?: string } | undefined)?.name === 'Nancy'),
     );
     expect(JSON.stringify([...theirs.provider.awareness.getStates().values()])).not.toContain(person.id);
+    // People of two companies in one document do not meet; colleagues do.
+    const beside = await join(id, 'agent-r.broker-r', ann.headers);
+    const colleague = await join(id, 'agent-r.broker-r', (await partnerOf(world.runtime, 'agent', acme, 'Carla')).headers);
+    theirs.provider.awareness.setLocalState({ field: 'brief' });
+    beside.provider.awareness.setLocalState({ field: 'brief' });
+    const names = ({ provider }: Client): string[] =>
+      [...provider.awareness.getStates().values()].flatMap((state) => (state.user as { name?: string } | undefined)?.name ?? []);
+    await until(() => names(there).includes('Ann') && names(there).includes('Bert') && names(colleague).includes('Ann'));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(names(theirs)).not.toContain('Ann');
+    expect([...names(beside), ...names(colleague)]).not.toContain('Bert');
   });
 
   it('does not let anybody speak for another', async () => {
