@@ -6,7 +6,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import http from 'node:http';
 import pg from 'pg';
-import { CITIES, FIRST, median, printTable, quick, randomFrom, scratchDatabase, SECOND, THIRD } from './scratch.ts';
+import { randomFrom } from '@kith/core/testing/random';
+import { CITIES, FIRST, median, printTable, quick, scratchDatabase, SECOND, THIRD } from './scratch.ts';
 
 const COMPANIES = quick ? 3_000 : 15_000;
 const REPEATS = quick ? 100 : 400;

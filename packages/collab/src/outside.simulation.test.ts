@@ -8,6 +8,7 @@ import { loadDoc, readField } from '@kith/doc';
 import { readStored } from '@kith/core';
 import { createTestWorld, type TestWorld } from '@kith/core/testing';
 import { partnerOf, type Outsider } from '@kith/core/testing/outsiders';
+import { randomFrom } from '@kith/core/testing/random';
 import { port, portServer } from '@kith/core/testing/port';
 import type { Rec } from '@kith/sdk';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -38,17 +39,6 @@ afterAll(async () => {
   for (const node of nodes) await node.stop();
   await world.close();
 });
-
-/** Numbers from 0 to below 1, the same for a seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 /** Somebody with one document open, who comes back with a new copy whenever they are shown out. */
 interface Seat {

@@ -230,7 +230,7 @@ class Server implements Collab {
       const facet = object && facetNamed(object, place.facet);
       if (!facet || !isUuid(place.id)) return ws.close(CLOSE.notFound, 'no such record');
       const { records } = this.#runtime;
-      const first = await records.joinRights(who.principal, object, place.id, facet);
+      const first = await records.rights(who.principal, object, place.id, facet);
       if (!first.read) return ws.close(...(who.principal.outside ? NOTHING : await this.#whyNot(object, place.id)));
       const join = joinOf(object, who.principal, facet, first.update);
       if (join === null) return ws.close(CLOSE.forbidden, 'this part of the record is not for you');
@@ -238,7 +238,7 @@ class Server implements Collab {
       const document = await this.#join(object, place.id, facet);
       if (who.principal.outside) {
         // The record may have passed to somebody else while its document was being loaded: the right must be to this very life of it.
-        const now = await records.joinRights(who.principal, object, place.id, facet);
+        const now = await records.rights(who.principal, object, place.id, facet);
         if (!now.read || now.update !== first.update || now.generation !== document.generation || document.closed) {
           this.#linger(document);
           return ws.close(CLOSE.overload, 'the record is changing; try again');
@@ -393,12 +393,8 @@ class Server implements Collab {
       if (!person?.active) return leave(CLOSE.unauthenticated, 'you are signed out');
       principal = { ...principal, roles: [person.role as Principal['roles'][number]] };
     }
-    const { records } = this.#runtime;
-    const [read, write] = await Promise.all([
-      records.allowed(principal, document.object, document.id, 'read'),
-      records.allowed(principal, document.object, document.id, 'update'),
-    ]);
-    const join = read ? joinOf(document.object, principal, document.facet, write) : null;
+    const { read, update } = await this.#runtime.records.rights(principal, document.object, document.id);
+    const join = read ? joinOf(document.object, principal, document.facet, update) : null;
     if (join === null || (join === 'write') !== connection.write) leave(CLOSE.gone, 'your rights have changed');
   }
 

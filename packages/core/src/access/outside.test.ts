@@ -593,7 +593,10 @@ describe('permissions of roles', () => {
     expect((await world.request('GET', `/records/port.company/${id}`, { key: reader })).status).toBe(404);
     expect(((await world.request('GET', '/records/port.company', { key: reader })).body as Body).data).toEqual([]);
     await expect
-      .poll(() => other.records.allowed({ id, kind: 'key', name: '', roles: ['reader'] }, other.records.object('port.company'), id, 'read'))
+      .poll(
+        async () =>
+          (await other.records.rights({ id, kind: 'key', name: '', roles: ['reader'] }, other.records.object('port.company'), id)).read,
+      )
       .toBe(false);
     expect((await staff('PATCH', '/permissions', { object: 'port.company', role: 'reader', read: true })).status).toBe(200);
     expect((await staff('PATCH', '/permissions', { ...patch, update: true })).status).toBe(200);

@@ -22,7 +22,7 @@ import {
   type RecordsDoor,
   type Rule,
 } from '@kith/sdk';
-import { sql, type RawBuilder } from 'kysely';
+import { sql } from 'kysely';
 import type pg from 'pg';
 import { can, isRowless, ruleSql } from '../access/filter.ts';
 import { accessOf, actionRule, creatableFields, readableFields, writableFields } from '../access/grant.ts';
@@ -38,6 +38,7 @@ import { commit, momentAfter, type Cause, type Changes, type DocumentWrite, type
 import { Consequences } from './consequences.ts';
 import { readStored, renew, type FieldNumbers, type Stored, type StoredDocument } from './documents.ts';
 import { docBit, fieldsIn, type Facet } from './facets.ts';
+import { masked, requireVersion, stillIn, versionFor, writesTo } from './outsiders.ts';
 import { applyGuard, checkInput, defaultsOf, guardsOf, missing, type Guards } from './prepare.ts';
 
 /** What a commit did, for those who are looking. */
@@ -538,7 +539,7 @@ export class Records {
   /** The fields of a record as they stood at a time: today's with the later changes undone. */
   async stateAt(principal: Principal, object: ModelObject, rec: Rec, at: string): Promise<Values> {
     const readable = readableFields(object, principal);
-    const since = await this.theirsSince(principal, object, rec.id);
+    const since = await this.#theirsSince(principal, object, rec.id);
     if (rec.createdAt > at || (since !== null && since > at)) throw notFound('record at that time');
     const { rows } = await this.#o.writePool.query<{ changes: Changes }>(
       // Times travel in milliseconds: one stands for the whole of its millisecond, so that the state after a change can be named by it.
@@ -554,7 +555,7 @@ export class Records {
   }
 
   /** Since when a record is that of the company of somebody from outside: what was before is not for them. Null for staff. */
-  async theirsSince(principal: Principal, object: ModelObject, id: string): Promise<string | null> {
+  async #theirsSince(principal: Principal, object: ModelObject, id: string): Promise<string | null> {
     if (!principal.outside) return null;
     const { since } = audienceColumns(principal.outside.audience);
     const { rows } = await this.#o.writePool.query<{ since: string }>(
@@ -580,33 +581,22 @@ export class Records {
     return this.patch({ principal: actor.principal, cause: { kind: 'revert', id: newId() } }, object, id, input);
   }
 
-  /** Whether a principal may do something with an object, before any row is looked at. */
-  async allowed(principal: Principal, object: ModelObject, id: string, what: 'read' | 'update' | 'delete'): Promise<boolean> {
-    if (!isUuid(id)) return false;
-    const access = accessOf(object, principal);
-    const rule = what === 'read' ? access.read : { and: [access.read, access[what]] };
-    const { rows } = await sql<{
-      ok: boolean;
-    }>`select ${ruleSql({ model: this.#o.model, principal }, object, 'o', rule)} and ${stillIn(principal)} as ok
-      from ${sql.id(object.plugin, object.key)} as o where o.id = ${id} and o.deleted_at is null`.execute(this.#o.db);
-    return rows[0]?.ok === true;
-  }
-
   /**
-   * What a principal may do with a record, and in which life its document is, as of one moment: whoever reads the right in
+   * What a principal may do with a record, and in which life a document of it is, as of one moment: whoever reads the right in
    * one moment and the document in another may find that the record has passed to somebody else in between.
    */
-  async joinRights(
+  async rights(
     principal: Principal,
     object: ModelObject,
     id: string,
-    facet: Facet,
+    facet?: Facet,
   ): Promise<{ read: boolean; update: boolean; generation: number | null }> {
+    if (!isUuid(id)) return { read: false, update: false, generation: null };
     const { read, update } = accessOf(object, principal);
     const scope = { model: this.#o.model, principal };
     const { rows } = await sql<{ read: boolean | null; update: boolean | null; generation: number | null }>`
       select ${ruleSql(scope, object, 'o', read)} and ${stillIn(principal)} as read, ${ruleSql(scope, object, 'o', update)} as update,
-        (select generation from kith.doc_head h where h.record = o.id and h.facet = ${facet.num}) as generation
+        (select generation from kith.doc_head h where h.record = o.id and h.facet = ${facet?.num ?? null}) as generation
       from ${sql.id(object.plugin, object.key)} as o where o.id = ${id} and o.deleted_at is null`.execute(this.#o.db);
     const row = rows[0];
     return { read: row?.read === true, update: row?.read === true && row.update === true, generation: row?.generation ?? null };
@@ -622,7 +612,7 @@ export class Records {
   ): Values[] {
     const { principal } = actor;
     const rule = accessOf(object, principal).create;
-    if (isRowless(rule) && !decides(principal, rule)) throw forbidden();
+    if (isRowless(rule) && can(object, principal, rule, {}) !== true) throw forbidden();
     const rights = { readable: readableFields(object, principal), writable: creatableFields(object, principal) };
     const problems: FieldProblem[] = [];
     const prepared = inputs.map((input, i) => {
@@ -1158,44 +1148,6 @@ export interface Transactional {
 
 /** Whoever may write what the system computes: the system itself, and a plugin that follows up on a change. */
 const isTrusted = (principal: Principal): boolean => principal.kind === 'system' || principal.kind === 'plugin';
-
-/** Whether a rule that looks at no row lets somebody in. */
-const decides = (principal: Principal, rule: Rule): boolean => can(NO_OBJECT, principal, rule, {}) === true;
-const NO_OBJECT = { name: '', fields: new Map() } as unknown as ModelObject;
-
-/** Whether somebody from outside writes a reference themselves, when creating or changing. */
-const writesTo = (object: ModelObject, principal: Principal, name: string): boolean =>
-  writableFields(object, principal)?.has(name) === true || creatableFields(object, principal)?.has(name) === true;
-
-/** Nothing is done for somebody from outside whose access was withdrawn meanwhile, whatever was believed when they knocked. */
-const stillIn = (principal: Principal): RawBuilder<boolean> =>
-  principal.kind === 'partner' && !principal.outside?.preview
-    ? sql<boolean>`exists (select from kith."user" u where u.id = ${principal.id} and u.active)`
-    : principal.kind === 'guest'
-      ? sql<boolean>`exists (select from kith.guest g where g.id = ${principal.id} and g.revoked_at is null and g.expires_at > now())`
-      : sql<boolean>`true`;
-
-/** @throws 412 when the record has moved on since the caller saw it; for people from outside, what they see of it */
-function requireVersion(object: ModelObject, principal: Principal, stored: Stored, wanted: number | undefined): void {
-  if (wanted === undefined) return;
-  const version = versionFor(object, principal, stored);
-  if (version === wanted) return;
-  throw new KithError(412, 'version_mismatch', `The record is at version ${version}, not ${wanted}; read it again and repeat the change.`);
-}
-
-/** The version of a record as somebody counts it: for people from outside, by what they may read. */
-function versionFor(object: ModelObject, { outside }: Principal, { row }: Stored): number {
-  if (!outside || !object.portals.has(outside.audience)) return row.version;
-  return (row as unknown as Record<string, number>)[audienceColumns(outside.audience).version]!;
-}
-
-/** What somebody from outside may see of a record: of a new or just changed one, without asking again. */
-function masked(object: ModelObject, principal: Principal, rec: Rec): Rec {
-  const readable = readableFields(object, principal);
-  if (readable === null) return rec;
-  const { createdBy: _createdBy, updatedBy: _updatedBy, ...rest } = rec;
-  return { ...rest, fields: Object.fromEntries(Object.entries(rec.fields).filter(([name]) => readable.has(name))) };
-}
 
 /** Texts of a document that its columns do not show yet, besides those that are being written. */
 function textsBehind(object: ModelObject, document: StoredDocument, facet: Facet, patch: Values): Values {

@@ -1,9 +1,8 @@
 /** The model as programs and screens read it: labels in a language, rights of the caller. */
 import { isSortable } from '../query/query.ts';
-import { hasRole } from '../principal.ts';
 import { accessOf, actionRule, joinOf, mayRead, writableFields } from '../access/grant.ts';
 import { searchFieldsFor } from '../records/columns.ts';
-import { isRowless } from '../access/filter.ts';
+import { can, isRowless } from '../access/filter.ts';
 import { operatorsFor, type Field, type Model, type ModelField, type ModelObject, type Principal, type Rule } from '@kith/sdk';
 
 export const LANGUAGES = ['en', 'de'] as const;
@@ -29,7 +28,7 @@ const keyOf = (object: ModelObject, field: ModelField): string => `field.${objec
 /** Everything about an object that a caller may know. */
 export function objectMeta(model: Model, object: ModelObject, principal: Principal, language: string): Record<string, unknown> {
   const label = (key: string, plugin = object.plugin): string => text(model, plugin, key, language);
-  const may = (rule: Rule): boolean => !isRowless(rule) || passes(principal, rule);
+  const may = (rule: Rule): boolean => !isRowless(rule) || can(object, principal, rule, {}) === true;
   const access = accessOf(object, principal);
   const rights = { read: may(access.read), create: may(access.create), update: may(access.update), delete: may(access.delete) };
   const portal = principal.outside && object.portals.get(principal.outside.audience);
@@ -87,16 +86,6 @@ export function objectMeta(model: Model, object: ModelObject, principal: Princip
 function isWritable(object: ModelObject, principal: Principal, field: ModelField): boolean {
   if (field.mode !== 'live' && field.mode !== 'restricted') return false;
   return writableFields(object, principal)?.has(field.name) ?? true;
-}
-
-function passes(principal: Principal, rule: Rule): boolean {
-  if ('everyone' in rule) return true;
-  if ('nobody' in rule) return false;
-  if ('role' in rule) return hasRole(principal, ...rule.role);
-  if ('not' in rule) return !passes(principal, rule.not);
-  if ('and' in rule) return rule.and.every((part) => passes(principal, part));
-  if ('or' in rule) return rule.or.some((part) => passes(principal, part));
-  return true;
 }
 
 function fieldMeta(model: Model, object: ModelObject, field: ModelField, language: string): Record<string, unknown> {

@@ -245,7 +245,7 @@ export class Partners {
     const objects = new Set(audience ? [audience.of] : [...this.#o.model.audiences.values()].map((one) => one.of));
     for (const name of objects) {
       const object = name === undefined ? undefined : this.#o.model.objects.get(name);
-      if (object && (await this.#o.records.allowed(by, object, company, 'read'))) return true;
+      if (object && (await this.#o.records.rights(by, object, company)).read) return true;
     }
     return false;
   }

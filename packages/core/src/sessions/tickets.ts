@@ -26,13 +26,10 @@ export class Tickets {
 
   /** A ticket for each facet that the principal may join. @throws 404 when the record may not be read */
   async issue(principal: Principal, object: ModelObject, id: string): Promise<FacetTicket[]> {
-    const [read, write] = await Promise.all([
-      this.#records.allowed(principal, object, id, 'read'),
-      this.#records.allowed(principal, object, id, 'update'),
-    ]);
+    const { read, update } = await this.#records.rights(principal, object, id);
     if (!read) throw notFound('record');
     const tickets = object.facets.flatMap((facet): FacetTicket[] => {
-      const access = joinOf(object, principal, facet, write);
+      const access = joinOf(object, principal, facet, update);
       return access === null ? [] : [{ name: facet.name, access, ticket: randomBytes(24).toString('base64url') }];
     });
     await this.#pool.query(
