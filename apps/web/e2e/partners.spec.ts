@@ -516,3 +516,28 @@ function inspect(): { sideways: boolean; unnamed: string[]; small: string[]; fai
     faint,
   };
 }
+
+test('a partner’s start page says what waits and what is late; staff see late and at-risk lines at a glance', async ({ as, partner }) => {
+  const [nancy, tokyo] = [await as('nancy'), await partner('tokyo')];
+  const { principal } = await tokyo.api<{ principal: { partner: { id: string } } }>('GET', '/session');
+  const today = new Date().toISOString().slice(0, 10);
+  const order = await nancy.api<Rec>('POST', `/records/${ORDER}`, { supplier: principal.partner.id, requiredDate: later(today, 3) });
+  const line = await nancy.api<Rec>('POST', `/records/${LINE}`, { purchaseOrder: order.id, item: 'Gyokuro', orderedQuantity: 5 });
+  const number = order.fields.number as string;
+
+  const row = nancy.page.getByRole('row').filter({ hasText: 'Gyokuro' });
+  await go(nancy.page, `/o/${LINE}?view=atRisk`);
+  await expect(row).toContainText('At risk');
+
+  const section = (name: RegExp) => tokyo.page.locator('section').filter({ has: tokyo.page.getByRole('heading', { name }) });
+  await go(tokyo.page, '/portal');
+  await expect(section(/^Needs your answer/)).toContainText(number);
+  await expect(section(/^Late/)).not.toContainText('Gyokuro');
+
+  // Answered for later: it moves from one heading to the other under the partner's eyes, and staff see how late.
+  await tokyo.api<Rec>('PATCH', `/records/${LINE}/${line.id}`, { confirmedDate: later(today, 8) });
+  await expect(section(/^Late/)).toContainText('Gyokuro');
+  await expect(section(/^Needs your answer/)).not.toContainText(number);
+  await go(nancy.page, `/o/${LINE}?view=late`);
+  await expect(row).toContainText('5 days late');
+});

@@ -39,7 +39,7 @@ const ORDER_STATUS = {
 const UNDER_WAY: Filter = { field: 'status', op: 'in', value: ['open', 'confirmed', 'changed'] };
 const LINE_UNDER_WAY: Filter = { field: 'orderStatus', op: 'in', value: ['open', 'confirmed', 'changed'] };
 /** Lines whose purchase order is not in the bin. */
-const STANDING: Filter = { not: { field: 'withdrawn', op: 'eq', value: true } };
+const STANDING: Filter = { field: 'withdrawn', op: 'ne', value: true };
 const LINE_OPEN: Filter = { and: [{ field: 'status', op: 'eq', value: 'open' }, LINE_UNDER_WAY] };
 /** Confirmed for later than required, or not answered although the day is over. */
 const LINE_LATE: Filter = {

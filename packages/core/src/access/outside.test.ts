@@ -143,8 +143,16 @@ describe('what somebody from outside sees', () => {
     const second = await as('GET', path);
     expect(second.body).toEqual(first.body);
     expect(second.headers.get('etag')).toBe(first.headers.get('etag'));
+    /** What a start page calls changed since. */
+    const changed = async (): Promise<boolean> => {
+      const filter = { field: 'updatedAt', op: 'gt', value: (first.body as Body).updatedAt };
+      const { body } = await as('GET', `/records/${CONSIGNMENT}?limit=500&${query({ filter })}`);
+      return (body as Body).data.some((rec) => rec.id === id);
+    };
+    expect(await changed()).toBe(false);
     await staff('PATCH', path, { cost: 10, brief: 'changed' });
     const third = await as('GET', path);
+    expect(await changed()).toBe(true);
     expect((third.body as Body).version).toBe((first.body as Body).version + 1);
     const history = (await as('GET', `${path}/history?refs=1`)).body as never as { data: Record<string, unknown>[] };
     expect(history.data).toHaveLength(1);

@@ -176,7 +176,8 @@ const columnsOf = (object: ModelObject): { name: string; ddl: string }[] => [
     const { version, updatedAt, since } = audienceColumns(audience);
     return [
       { name: version, ddl: `${quote(version)} bigint not null default 1` },
-      { name: updatedAt, ddl: `${quote(updatedAt)} timestamptz not null default now()` },
+      // To the millisecond, as it is told: what has changed since is asked by what was told.
+      { name: updatedAt, ddl: `${quote(updatedAt)} timestamptz not null default date_trunc('milliseconds', now())` },
       { name: since, ddl: `${quote(since)} timestamptz not null default to_timestamp(0)` },
     ];
   }),
