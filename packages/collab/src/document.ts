@@ -504,6 +504,8 @@ export class LiveDocument {
         documents: [document, ...elsewhere],
         ledger: this.#ledger(entries, patch, author),
         event: names.length > 0 ? this.#event(patch) : null,
+        cause: { kind: 'edit', id: null },
+        typing: true,
       },
     };
   }

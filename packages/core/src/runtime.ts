@@ -201,7 +201,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       if (relay.leading) relay.wake();
       else bus.wake();
     };
-    const records = new Records({ writePool, db, model, servers, query, numbers, told: tell, log, clock });
+    const records = new Records({ writePool, db, model, servers, query, numbers, told: tell, queued: () => bus.emit('jobs'), log, clock });
     const tickets = new Tickets(pool, records);
     const partners = new Partners({ pool, model, records, accessChanged });
     const guests = new Guests({ pool, model, records, accessChanged });

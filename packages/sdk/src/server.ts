@@ -1,7 +1,8 @@
 /** The server half of a plugin: guards, action handlers, migrations and demo data, named after its declaration. */
 import type { FieldValue, ValueOf } from './field.ts';
 import type { Filter } from './filter.ts';
-import type { AnyPlugin, Fields, FieldsOf, ObjectsOf, RecordFields } from './plugin.ts';
+import type { Model } from './model.ts';
+import type { AnyObject, AnyPlugin, Fields, FieldsOf, ObjectsOf, RecordFields } from './plugin.ts';
 import type { Role } from './rule.ts';
 
 /** Who acts: a person of the staff, a partner, a guest, an API key, a plugin, or the system itself. */
@@ -73,6 +74,33 @@ export interface Verdict<F> {
  */
 export type Guard<F> = (change: Change<F>) => Verdict<F> | undefined;
 
+/** A change that was committed, at its place in the one order of all changes. */
+export interface ChangeEvent {
+  /** Grows with every event; gaps mean nothing. */
+  position: number;
+  object: string;
+  record: string;
+  /**
+   * `settled`: what was typed into a document came to rest; the changes are those since it last was.
+   * `acted`: an action was run on the record; what it changed is told besides.
+   */
+  kind: 'created' | 'changed' | 'deleted' | 'restored' | 'settled' | 'acted';
+  /** Id of the principal that made it. */
+  author: string;
+  version: number;
+  /** Old and new values; null for a long text, of which only the change is told. */
+  changes: Readonly<Record<string, readonly [FieldValue, FieldValue] | null>>;
+  at: string;
+  /** Why it was changed: `api`, `edit`, `action`, `workflow`, `job`, `consumer`, `demo`, …, and which one of these. */
+  cause: { kind: string; id: string | null };
+  /** Name of the action, where one was run. */
+  act: string | null;
+  /** Audience of whoever ran the action, if from outside. */
+  audience: string | null;
+  /** False while people are still typing in the document it comes from: a `settled` event follows. */
+  settled: boolean;
+}
+
 export interface QueryOptions {
   filter?: Filter;
   search?: string;
@@ -93,6 +121,29 @@ export interface RecordsDoor<M> {
   /** Changes many at once, each named once, all or nothing; what follows is done once for all of them. */
   patchMany<O extends keyof M & string>(object: O, changes: readonly { id: string; fields: Partial<FieldsOf<M[O]>> }[]): Promise<void>;
   remove<O extends keyof M & string>(object: O, id: string): Promise<void>;
+  /** Runs an action, with its own checks, as this door's principal. */
+  act<O extends keyof M & string>(
+    object: O,
+    id: string,
+    action: string,
+    input?: Readonly<Record<string, FieldValue>>,
+  ): Promise<Rec<FieldsOf<M[O]>>>;
+  /**
+   * Sets derived fields of many records in one statement: what a calculation found. Records that have these values already,
+   * and those that are gone, are left alone. Does not move `updatedAt`. Open to plugins and the system only.
+   */
+  derive<O extends keyof M & string>(object: O, changes: readonly { id: string; fields: Partial<FieldsOf<M[O]>> }[]): Promise<void>;
+}
+
+/** Values into a statement as parameters, rows out of it: `` ctx.sql<{ n: number }>`select count(*)::int as n from insights.total` ``. */
+export type Sql = <R extends object = Record<string, unknown>>(text: TemplateStringsArray, ...values: readonly unknown[]) => Promise<R[]>;
+
+/** When and how a job is done. */
+export interface JobOptions {
+  /** Not before this time; at once unless told. */
+  due?: Date | string;
+  /** While a job of this name with the same key waits, another is not added. */
+  key?: string;
 }
 
 /** What a handler gets. It changes records only through `records`. */
@@ -104,6 +155,17 @@ export interface Context<P> {
    * from a change that the actor was allowed. The ledger names the actor.
    */
   asPlugin: RecordsDoor<ObjectsOf<P>>;
+  /** Objects of all plugins, for plugins that work on whatever is installed. As {@link Context.asPlugin}. */
+  world: { model: Model; records: RecordsDoor<Record<string, AnyObject>> };
+  /**
+   * Statements on the same transaction: for reading, and for the plugin's own private tables. What records hold is written
+   * through `records` alone. Throws for people from outside.
+   */
+  sql: Sql;
+  /** Adds a job of this plugin in the same transaction: it will be done once, or not at all if the transaction fails. Answers its id. */
+  queue: (job: string, data: Json, options?: JobOptions) => Promise<string>;
+  /** Removes jobs of this plugin by their key, if they still wait. */
+  unqueue: (job: string, keys: readonly string[]) => Promise<void>;
   /** The current time; tests set it. */
   clock: () => Date;
   log: (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => void;
@@ -152,6 +214,111 @@ export interface Effected<F> {
  */
 export type Effect<P, F> = (changes: readonly Effected<F>[], ctx: Context<P>) => Promise<void>;
 
+/** Anything that JSON can carry. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
+
+/**
+ * Follows all changes, in their order. `handle` runs in the transaction that also notes how far it came: its effects happen
+ * once for each event. An event that keeps failing is set aside as a parked job, and the others go on.
+ */
+export interface Consumer<P> {
+  /** Full names of the objects of interest; all unless told. */
+  objects?: readonly string[];
+  /** With text still being typed; otherwise only created, deleted and restored records, changes that are settled, and `settled`. */
+  unsettled?: boolean;
+  handle: (events: readonly ChangeEvent[], ctx: Context<P>) => Promise<void>;
+}
+
+/** Who waits for whom: a person for `interactive`; nobody in particular for `default`; `bulk` takes its time. */
+export const LANES = ['interactive', 'default', 'bulk'] as const;
+export type Lane = (typeof LANES)[number];
+
+/** A job as its handler sees it. */
+export interface QueuedJob {
+  id: string;
+  data: Json;
+  /** How often it was tried before. */
+  attempts: number;
+}
+
+/** What became of a call to somebody outside. */
+export type Outcome<R> =
+  | { state: 'sent'; result: R }
+  /** It certainly did not happen. `retry`: it may be tried again. */
+  | { state: 'refused'; error: string; retry: boolean }
+  /** It may have happened: the connection was lost after it was handed over, or the process died. It is not repeated. */
+  | { state: 'unknown'; error: string };
+
+interface JobCommon {
+  lane?: Lane;
+  /** A cron expression in UTC: one job each time, whatever number of processes runs. Its data is `{ at }`. */
+  schedule?: string;
+  /** How often it is tried before it is parked for a person to look at; 8 unless told. */
+  tries?: number;
+  /** Seconds after which an attempt is given up; 30 unless told. */
+  timeout?: number;
+}
+/** Work in the database: done once, for what it does and that it was done are one transaction. */
+export interface TransactionalJob<P> extends JobCommon {
+  /** Most jobs that are handed over at once; 1 unless told. When a batch fails, each is tried alone. */
+  batch?: number;
+  run: (jobs: readonly QueuedJob[], ctx: Context<P>) => Promise<void>;
+}
+/** A call to somebody outside: never made twice. It ends sent, refused or unknown. */
+export interface ExternalJob<P> extends JobCommon {
+  /** In a transaction that is committed before the call. Answers what the call needs; null when there is nothing to call any more. */
+  prepare: (job: QueuedJob, ctx: Context<P>) => Promise<Json | null>;
+  /** Outside of any transaction. Throws only where it cannot tell what happened; `key` is the same for every attempt. */
+  call: (data: Json, tools: { key: string; signal: AbortSignal; services: Services }) => Promise<Outcome<Json>>;
+  /** In the transaction that ends the job. */
+  finish: (job: QueuedJob, outcome: Outcome<Json>, ctx: Context<P>) => Promise<void>;
+}
+export type Job<P> = TransactionalJob<P> | ExternalJob<P>;
+
+/** What the host lends to calls. */
+export interface Services {
+  /** Hands a mail to the server that SMTP_URL names. */
+  mail: { configured: boolean; send: (mail: OutgoingMail) => Promise<Outcome<Json>> };
+}
+export interface OutgoingMail {
+  from?: { name: string; address?: string };
+  to: { name: string; address: string };
+  subject: string;
+  text: string;
+  html?: string;
+  messageId?: string;
+  headers?: Readonly<Record<string, string>>;
+}
+
+/** A request to a route of a plugin. */
+export interface PluginCall {
+  params: Readonly<Record<string, string>>;
+  query: URLSearchParams;
+  /** Parsed JSON, or the fields of a form; empty without one. */
+  body: Readonly<Record<string, unknown>>;
+  /** BCP 47 tag of the caller. */
+  language: string;
+  /** Throws a problem (RFC 9457) as the answer. */
+  fail: (status: number, code: string, message: string, errors?: FieldProblem[]) => never;
+}
+export interface PluginAnswer {
+  status?: number;
+  body?: Json;
+  /** Instead of `body`: a page for people, in the look of the host. */
+  page?: { title: string; text: string; /** A form with one button that posts back. */ button?: string };
+}
+/** A path of the API below `/api/v1/x/{plugin}`. */
+export interface PluginRoute<P> {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** `/runs/{id}/steps` */
+  path: string;
+  /** Who may call it before anything else is looked at. `public`: `handle` checks a signature itself. */
+  access: 'public' | 'staff' | 'lead' | 'admin';
+  summary: string;
+  /** In one transaction, as the caller. */
+  handle: (call: PluginCall, ctx: Context<P>) => Promise<PluginAnswer>;
+}
+
 /** A change of the database that is not additive. Runs once, in order of the list. */
 export interface Migration {
   /** `0001-what-it-does`; never renamed. */
@@ -169,6 +336,9 @@ export interface Server<P> {
     ? { [K in keyof O]?: O[K] extends { fields: infer F extends Fields } ? Effect<P, RecordFields<F>> : never }
     : never;
   migrations?: readonly Migration[];
+  consumers?: Readonly<Record<string, Consumer<P>>>;
+  jobs?: Readonly<Record<string, Job<P>>>;
+  routes?: readonly PluginRoute<P>[];
 }
 
 type ActionsPart<P> = P extends { objects: infer O }
@@ -226,6 +396,9 @@ export interface AnyServer {
   guards?: Record<string, Guard<Record<string, FieldValue>> | undefined>;
   effects?: Record<string, Effect<AnyPlugin, Record<string, FieldValue>> | undefined>;
   migrations?: readonly Migration[];
+  consumers?: Readonly<Record<string, Consumer<AnyPlugin>>>;
+  jobs?: Readonly<Record<string, Job<AnyPlugin>>>;
+  routes?: readonly PluginRoute<AnyPlugin>[];
   actions?: Record<string, Record<string, ActionHandler<AnyPlugin, Record<string, FieldValue>, Record<string, FieldValue>>>>;
   demo?: Record<string, Demo<AnyPlugin>>;
 }

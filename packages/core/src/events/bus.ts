@@ -24,6 +24,8 @@ interface BusEvents {
   closed: [Closed[]];
   /** The outbox has rows (for the leader). */
   wake: [];
+  /** There are jobs to be handed out. */
+  jobs: [];
   /** The event log has grown. */
   events: [];
   /** The rights of a principal changed; `*`: of whole roles. */

@@ -3,23 +3,10 @@
  * advisory lock, moves committed rows and gives them their positions: ids from
  * a sequence are not commit order, so nothing may follow them; positions are.
  */
-import type { FieldValue } from '@kith/sdk';
+import type { ChangeEvent } from '@kith/sdk';
 import pg from 'pg';
 import { errorData, type Log } from '../log.ts';
 import type { Bus } from './bus.ts';
-
-/** A change that was committed, at its place in the one order. */
-export interface ChangeEvent {
-  position: number;
-  object: string;
-  record: string;
-  kind: 'created' | 'changed' | 'deleted' | 'restored';
-  author: string;
-  version: number;
-  /** Old and new values; null for a long text, of which only the change is told. */
-  changes: Record<string, [FieldValue, FieldValue] | null>;
-  at: string;
-}
 
 const LEADER_LOCK = 7_002;
 const BATCH = 1_000;
@@ -138,8 +125,9 @@ export class OutboxRelay {
               delete from kith.outbox where id in (select id from kith.outbox order by id limit ${BATCH}) returning *),
             counter as (
               update kith.event_counter set last = last + (select count(*) from gone) returning last - (select count(*) from gone) as base)
-            insert into kith.event_log (position, object, record, kind, author, version, changes, at)
-            select (select base from counter) + row_number() over (order by id), object, record, kind, author, version, changes, at from gone`,
+            insert into kith.event_log (position, object, record, kind, author, version, changes, at, cause_kind, cause, act, audience, settled)
+            select (select base from counter) + row_number() over (order by id), object, record, kind, author, version, changes, at,
+              cause_kind, cause, act, audience, settled from gone`,
         });
         if ((rowCount ?? 0) > 0) {
           this.#bus.eventsGrew();
@@ -165,6 +153,10 @@ export class OutboxRelay {
     this.#step();
   }
 }
+
+/** The columns of the event log as a {@link ChangeEvent}. */
+export const EVENT_COLUMNS = `position, object, record, kind, author, version, changes, at,
+  json_build_object('kind', cause_kind, 'id', cause) as cause, act, audience, settled`;
 
 const TAIL_LOOK_MS = 5_000;
 
@@ -221,13 +213,15 @@ export class EventTail {
       try {
         const { rows } = await this.#pool.query<ChangeEvent>({
           name: 'kith_events',
-          text: `select position, object, record, kind, author, version, changes, at from kith.event_log where position > $1 order by position limit ${BATCH}`,
+          text: `select ${EVENT_COLUMNS} from kith.event_log where position > $1 order by position limit ${BATCH}`,
           values: [this.#position],
         });
         if (rows.length === 0) continue;
         this.#position = rows.at(-1)!.position;
         if (rows.length === BATCH) this.#again = true;
-        await this.#consumer.handle(rows);
+        // What was told while it was typed need not be told again when it has come to rest.
+        const news = rows.filter(({ kind }) => kind !== 'settled' && kind !== 'acted');
+        if (news.length > 0) await this.#consumer.handle(news);
       } catch (error) {
         this.#log('warn', 'events could not be read', errorData(error));
       }

@@ -4,11 +4,19 @@
  * and on new values, so that the cost of a change does not grow with the number
  * of people who watch something else.
  */
-import { fieldsOfRule, type FieldValue, type Filter, type Model, type ModelObject, type Principal, type Rec } from '@kith/sdk';
+import {
+  fieldsOfRule,
+  type ChangeEvent,
+  type FieldValue,
+  type Filter,
+  type Model,
+  type ModelObject,
+  type Principal,
+  type Rec,
+} from '@kith/sdk';
 import type pg from 'pg';
 import { can, equalitiesOf, matches, type Trilean } from '../access/filter.ts';
 import { accessOf, readableFields } from '../access/grant.ts';
-import type { ChangeEvent } from '../events/outbox.ts';
 import type { ListOptions, Query } from '../query/query.ts';
 import { referencesFor, referencesOf, titleOf, type References } from '../query/present.ts';
 import { SYSTEM } from '../principal.ts';

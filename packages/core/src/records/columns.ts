@@ -144,8 +144,8 @@ export function fieldsOf(object: ModelObject, row: Record<string, unknown>): Rec
 }
 
 /** System columns and fields of a row, named one by one: with `*`, a column added meanwhile would break plans that are kept. */
-export const columnList = (object: ModelObject, alias: string): string =>
-  [...SYSTEM_COLUMNS, ...[...object.portals.keys()].flatMap((key) => Object.values(audienceColumns(key))), ...object.fields.keys()]
+export const columnList = (object: ModelObject, alias: string, fields: Iterable<string> = object.fields.keys()): string =>
+  [...SYSTEM_COLUMNS, ...[...object.portals.keys()].flatMap((key) => Object.values(audienceColumns(key))), ...fields]
     .map((name) => `${alias}.${quote(name)}`)
     .join(', ');
 

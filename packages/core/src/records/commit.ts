@@ -16,7 +16,7 @@ import { audienceColumns, columnType, tableName, toLiteral } from './columns.ts'
 export type Changes = Record<string, [FieldValue, FieldValue] | null>;
 
 export interface Cause {
-  /** `api`, `edit` (an editing session), `action`, `demo`, `revert`. */
+  /** `api`, `edit` (an editing session), `action`, `demo`, `revert`, `workflow` (a run), `job`, `consumer`. */
   kind: string;
   id: string | null;
 }
@@ -57,6 +57,10 @@ export interface Unit {
   ledger: readonly LedgerWrite[];
   /** What is told about it; null when nobody needs to know. */
   event: Changes | null;
+  /** Why, for those who are told. */
+  cause: Cause;
+  /** It comes from a document in which people may still be typing. */
+  typing?: boolean;
 }
 
 export interface Taken {
@@ -129,6 +133,9 @@ function parameters(units: readonly Unit[], objects: readonly ModelObject[], flu
     flush,
     objects.map((object) => object.name),
     epoch,
+    events.map((unit) => unit.cause.kind),
+    events.map((unit) => unit.cause.id),
+    events.map((unit) => unit.typing !== true),
   ];
 }
 
@@ -230,9 +237,10 @@ le as (
   join ok on ok.id = l.record
   on conflict (id, at) do update set changes = excluded.changes),
 ob as (
-  insert into kith.outbox (object, record, kind, author, version, changes)
-  select ($23::text[])[ok.obj + 1], e.record, 'changed', ok.author, ok.version + 1, e.changes
-  from unnest($20::uuid[], $21::jsonb[]) as e (record, changes) join ok on ok.id = e.record)
+  insert into kith.outbox (object, record, kind, author, version, changes, cause_kind, cause, settled)
+  select ($23::text[])[ok.obj + 1], e.record, 'changed', ok.author, ok.version + 1, e.changes, e.cause_kind, e.cause, e.settled
+  from unnest($20::uuid[], $21::jsonb[], $25::text[], $26::uuid[], $27::boolean[]) as e (record, changes, cause_kind, cause, settled)
+  join ok on ok.id = e.record)
 select ok.id, up.version, up.updated_at,
   (select jsonb_object_agg(hd.facet, hd.seq) from hd where hd.record = ok.id) as seqs
 from ok left join up using (id)`;

@@ -31,9 +31,10 @@ import { conflict, forbidden, invalid, isDatabaseError, KithError, notFound, typ
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { hasRole, SYSTEM } from '../principal.ts';
+import { addJob, dropKeyed } from '../background/rows.ts';
 import { foreignKeyName, sequenceName } from '../schema/migrate.ts';
 import type { Query } from '../query/query.ts';
-import { audienceColumns, columnList, columnType, fieldsOf, tableName, toLiteral, type SystemRow } from './columns.ts';
+import { audienceColumns, columnList, columnType, fieldsOf, fromColumn, tableName, toLiteral, type SystemRow } from './columns.ts';
 import { commit, momentAfter, type Cause, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './commit.ts';
 import { Consequences } from './consequences.ts';
 import { readStored, renew, type FieldNumbers, type Stored, type StoredDocument } from './documents.ts';
@@ -61,10 +62,15 @@ export interface DoorOptions {
   query: Query;
   numbers: ReadonlyMap<string, FieldNumbers>;
   /** Called after each commit. */
-  told: (committed: Committed[]) => void;
+  told: (committed: readonly Committed[]) => void;
+  /** Called after a commit that added jobs. */
+  queued: () => void;
   log: Log;
   clock: () => Date;
 }
+
+/** What a transaction does, gathered until it is committed. `queued`: it adds jobs too. */
+export type Told = Committed[] & { queued?: true };
 
 /** A request to change records: who, why. */
 export interface Actor {
@@ -145,7 +151,7 @@ export class Records {
     const single = inputs.length <= BULK && isRowless(accessOf(object, actor.principal).create) && !this.#consequences.concern(object);
     try {
       if (single) {
-        const committed: Committed[] = [];
+        const committed: Told = [];
         prepared = this.#prepareCreates(actor, object, inputs, path);
         const made = await this.#insert(this.#o.writePool, actor, object, prepared, committed);
         this.#o.told(committed);
@@ -162,13 +168,7 @@ export class Records {
   }
 
   /** Inserts in chunks of {@link BULK}, and does what follows. */
-  async #insertAll(
-    client: pg.PoolClient,
-    actor: Actor,
-    object: ModelObject,
-    prepared: readonly Values[],
-    committed: Committed[],
-  ): Promise<Rec[]> {
+  async #insertAll(client: pg.PoolClient, actor: Actor, object: ModelObject, prepared: readonly Values[], committed: Told): Promise<Rec[]> {
     const made: Rec[] = [];
     for (let i = 0; i < prepared.length; i += BULK) {
       const recs = await this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed);
@@ -189,17 +189,34 @@ export class Records {
    * Runs `work` in a transaction and tells of what it committed. Whoever is in the way of another (what follows from a change
    * may lock records in another order than somebody else) begins anew.
    */
-  async #transact<T>(work: (client: pg.PoolClient, committed: Committed[]) => Promise<T>): Promise<T> {
+  async #transact<T>(work: (client: pg.PoolClient, committed: Told) => Promise<T>, pool: pg.Pool = this.#o.writePool): Promise<T> {
     for (let attempt = 1; ; attempt++) {
-      const committed: Committed[] = [];
+      const committed: Told = [];
       try {
-        const result = await transaction(this.#o.writePool, (client) => work(client, committed));
-        this.#o.told(committed);
+        const result = await transaction(pool, (client) => work(client, committed));
+        this.#tell(committed);
         return result;
       } catch (error) {
         if (attempt >= DEADLOCK_TRIES || !isDatabaseError(error, '40')) throw error;
       }
     }
+  }
+
+  #tell(committed: Told): void {
+    this.#o.told(committed);
+    if (committed.queued) this.#o.queued();
+  }
+
+  /**
+   * Runs `work` in a transaction, with the contexts of a plugin's handlers on it: jobs, consumers, routes.
+   */
+  async within<T>(
+    plugin: string,
+    actor: Actor,
+    work: (ctx: Context<AnyPlugin>, client: pg.PoolClient, told: Told) => Promise<T>,
+    pool: pg.Pool = this.#o.writePool,
+  ): Promise<T> {
+    return this.#transact((client, committed) => work(this.#context(client, actor, committed, plugin), client, committed), pool);
   }
 
   /** Locks records, those that they are derived from first, each kind in the order of ids: as every writer does. */
@@ -217,7 +234,7 @@ export class Records {
    * Commits changes in a transaction with everything that follows from them: copies in other records, documents that pass to
    * other readers, effects of plugins.
    */
-  async #carryOut(client: pg.PoolClient, actor: Actor, planned: readonly Planned[], committed: Committed[]): Promise<Map<string, Taken>> {
+  async #carryOut(client: pg.PoolClient, actor: Actor, planned: readonly Planned[], committed: Told): Promise<Map<string, Taken>> {
     const taken = await commit(
       client,
       planned.map(({ unit }) => unit),
@@ -249,7 +266,7 @@ export class Records {
     actor: Actor,
     object: ModelObject,
     changes: readonly Effected<Values>[],
-    committed: Committed[],
+    committed: Told,
   ): Promise<void> {
     for (const copy of this.#consequences.copiesOf(object)) {
       const moved = changes.filter(
@@ -271,7 +288,7 @@ export class Records {
       }
     }
     const effect = this.#consequences.effectOf(object);
-    if (effect) await effect(changes, this.#context(client, actor, committed));
+    if (effect) await effect(changes, this.#context(client, actor, committed, object.plugin));
   }
 
   /** New records with what they take over from the records that they refer to. */
@@ -318,7 +335,7 @@ export class Records {
     }
     for (let attempt = 1; ; attempt++) {
       const last = attempt > OPTIMISTIC_TRIES;
-      const work = async (client: Queryable): Promise<{ rec: Rec; committed: Committed[] } | undefined> => {
+      const work = async (client: Queryable): Promise<{ rec: Rec; committed: Told } | undefined> => {
         const { rec, changed } = await this.#patchUnit(client, actor, object, id, input, ifVersion, trusted);
         if (!changed) return { rec, committed: [] };
         const taken = (await commit(client, [changed.unit], true)).get(id);
@@ -349,7 +366,7 @@ export class Records {
     input: Input,
     ifVersion: number | undefined,
     trusted: boolean,
-    committed: Committed[],
+    committed: Told,
   ): Promise<Rec> {
     const { rec, changed } = await this.#patchUnit(client, actor, object, id, input, ifVersion, trusted);
     if (!changed) return rec;
@@ -402,7 +419,7 @@ export class Records {
   ): Promise<{ created: Rec[]; updated: Rec[]; deleted: string[] }> {
     let creates: Values[] = [];
     let inserting = false;
-    const run = async (client: pg.PoolClient, committed: Committed[]): Promise<{ created: Rec[]; updated: Rec[]; deleted: string[] }> => {
+    const run = async (client: pg.PoolClient, committed: Told): Promise<{ created: Rec[]; updated: Rec[]; deleted: string[] }> => {
       const filled = await this.#fill(client, object, work.create);
       creates = work.create.length > 0 ? this.#prepareCreates(actor, object, filled, 'create', work.create) : [];
       const ids = [...new Set([...work.update.map((one) => one.id), ...work.delete])].filter(isUuid).sort();
@@ -463,35 +480,145 @@ export class Records {
       await this.get(actor.principal, object, id);
       throw forbidden();
     }
-    const values = checkAction(action.input ?? {}, input);
     const rec = await this.#explained(object, () =>
       this.#transact(async (client, committed) => {
         if (isUuid(id)) await this.#lock(client, object, [id]);
-        const stored = await this.#read(client, actor.principal, object, id);
-        if (stored.row.deleted_at !== null) throw notFound('record');
-        await this.#require(client, actor.principal, object, stored, rule);
-        const call: ActionCall<Values, Values> = {
-          record: this.#rec(object, stored),
-          input: values,
-          refuse: (message, field) => {
-            throw new KithError(409, 'refused', message, { errors: [{ ...(field ? { field } : {}), code: 'refused', message }] });
-          },
-        };
-        const cause: Cause = { kind: 'action', id: newId() };
-        const within: Actor = { principal: actor.principal, cause };
-        const fields = (await handler(call, this.#context(client, within, committed))) ?? {};
-        // What the handler did to other records may have come back to this one.
-        const now = (await readStored(client, object, id, object.facets))!;
-        const plan = await this.#plan(client, within, object, now, fields, true);
-        if (!plan) return this.#rec(object, now);
-        const own = committed.length + 1;
-        const taken = (await this.#carryOut(client, within, [plan], committed)).get(id)!;
-        return (
-          await this.#asTheyStand(client, SYSTEM, object, [after(this.#rec(object, now), plan.unit, taken)], committed.slice(own))
-        )[0]!;
+        return this.#actOn(client, actor, object, id, name, input, committed);
       }),
     );
     return this.#shown(actor.principal, object, rec);
+  }
+
+  /** The same on a transaction's connection, on a record that is locked. */
+  async #actOn(
+    client: pg.PoolClient,
+    actor: Actor,
+    object: ModelObject,
+    id: string,
+    name: string,
+    input: Input,
+    committed: Told,
+  ): Promise<Rec> {
+    const action = object.actions.get(name);
+    const handler = this.#o.servers.find((one) => one.plugin.id === action?.plugin)?.actions?.[object.key]?.[name];
+    if (!action || !handler) throw notFound('action');
+    const values = checkAction(action.input ?? {}, input);
+    const stored = await this.#read(client, actor.principal, object, id);
+    if (stored.row.deleted_at !== null) throw notFound('record');
+    await this.#require(client, actor.principal, object, stored, actionRule(object, actor.principal, name));
+    const call: ActionCall<Values, Values> = {
+      record: this.#rec(object, stored),
+      input: values,
+      refuse: (message, field) => {
+        throw new KithError(409, 'refused', message, { errors: [{ ...(field ? { field } : {}), code: 'refused', message }] });
+      },
+    };
+    // What a workflow does stays its doing; whatever a person runs is a cause of its own.
+    const cause: Cause = actor.cause.kind === 'api' ? { kind: 'action', id: newId() } : actor.cause;
+    const within: Actor = { principal: actor.principal, cause };
+    const fields = (await handler(call, this.#context(client, within, committed, action.plugin))) ?? {};
+    await client.query({
+      name: 'kith_acted',
+      text: `insert into kith.outbox (object, record, kind, author, version, changes, cause_kind, cause, act, audience)
+        values ($1, $2, 'acted', $3, $4, '{}', $5, $6, $7, $8)`,
+      values: [
+        object.name,
+        id,
+        actor.principal.id,
+        stored.row.version,
+        cause.kind,
+        cause.id,
+        name,
+        actor.principal.outside?.audience ?? null,
+      ],
+    });
+    // What the handler did to other records may have come back to this one.
+    const now = (await readStored(client, object, id, object.facets))!;
+    const plan = await this.#plan(client, within, object, now, fields, true);
+    if (!plan) {
+      committed.push({ object: object.name, record: id, kind: 'changed', seqs: {} });
+      return this.#rec(object, now);
+    }
+    const own = committed.length + 1;
+    const taken = (await this.#carryOut(client, within, [plan], committed)).get(id)!;
+    return (await this.#asTheyStand(client, SYSTEM, object, [after(this.#rec(object, now), plan.unit, taken)], committed.slice(own)))[0]!;
+  }
+
+  /** Sets derived fields of many records at once; see {@link RecordsDoor.derive}. */
+  async #derive(
+    client: pg.PoolClient,
+    actor: Actor,
+    object: ModelObject,
+    changes: readonly { id: string; fields: Input }[],
+    committed: Told,
+  ): Promise<void> {
+    if (!isTrusted(actor.principal)) throw forbidden();
+    const names = [...new Set(changes.flatMap(({ fields }) => Object.keys(fields)))];
+    for (const name of names) {
+      const field = object.fields.get(name);
+      if (field?.mode !== 'derived') throw invalid([{ field: name, code: 'read_only', message: 'is not a derived field' }]);
+      // What others copy, or decide by, goes the long way, with all that follows.
+      if (this.#consequences.copiesOf(object).some(({ source }) => source === name))
+        throw invalid([{ field: name, code: 'read_only', message: 'is copied elsewhere; use patchMany' }]);
+    }
+    const wanted = new Map(changes.map(({ id, fields }) => [id, checkInput(object, fields, true)]));
+    const problems = [...wanted.values()].flatMap((one) => one.problems);
+    if (problems.length > 0) throw invalid(problems.slice(0, MOST_PROBLEMS));
+    const seen = [...object.portals].flatMap(([audience, portal]) =>
+      names.some((name) => portal.read.has(name)) ? [audienceColumns(audience)] : [],
+    );
+    const ids = [...wanted.keys()].filter(isUuid);
+    for (let i = 0; i < ids.length; i += BULK) {
+      const { rows } = await client.query<SystemRow & Record<string, unknown>>({
+        text: `select ${columnList(object, 'o', names)} from ${tableName(object)} o
+          where o.id = any($1) and o.deleted_at is null order by o.id for no key update`,
+        values: [ids.slice(i, i + BULK)],
+      });
+      const moved = rows.flatMap((row) => {
+        const pairs: Record<string, [FieldValue, FieldValue]> = {};
+        for (const [name, value] of Object.entries(wanted.get(row.id)!.values)) {
+          const was = fromColumn(object.fields.get(name)!, row[name]);
+          if (!sameValue(was, value)) pairs[name] = [was, value];
+        }
+        return Object.keys(pairs).length > 0 ? [{ id: row.id, pairs }] : [];
+      });
+      if (moved.length === 0) continue;
+      const tracked = moved.map(({ pairs }) => Object.entries(pairs).filter(([name]) => object.fields.get(name)!.spec.tracked));
+      const sets = names.map((name) => {
+        const column = quote(name);
+        return `${column} = case when i.patch ? '${name}' then (i.patch ->> '${name}')::${columnType(object.fields.get(name)!)} else o.${column} end`;
+      });
+      for (const { version, updatedAt } of seen)
+        sets.push(`${quote(version)} = o.${quote(version)} + 1`, `${quote(updatedAt)} = ${momentAfter(`o.${quote(updatedAt)}`)}`);
+      await client.query({
+        text: `with i as materialized (
+            select * from unnest($1::uuid[], $2::jsonb[], $3::jsonb[], $4::jsonb[], $5::uuid[]) as t (id, patch, event, entry, entry_id)),
+          up as (
+            update ${tableName(object)} o set ${[...sets, 'version = o.version + 1'].join(', ')} from i where o.id = i.id
+            returning o.id, o.version),
+          le as (
+            insert into kith.ledger (id, object, record, author, kind, cause_kind, cause, changes)
+            select entry_id, $6, id, $7, 'change', $8, $9, entry from i where entry is not null)
+          insert into kith.outbox (object, record, kind, author, version, changes, cause_kind, cause)
+          select $6, i.id, 'changed', $7, up.version, i.event, $8, $9 from i join up using (id)`,
+        values: [
+          moved.map(({ id }) => id),
+          moved.map(({ pairs }) =>
+            JSON.stringify(
+              Object.fromEntries(Object.entries(pairs).map(([name, [, to]]) => [name, toLiteral(object.fields.get(name)!, to)])),
+            ),
+          ),
+          moved.map(({ pairs }) => JSON.stringify(pairs)),
+          tracked.map((pairs) => (pairs.length > 0 ? JSON.stringify(Object.fromEntries(pairs)) : null)),
+          moved.map(() => newId()),
+          object.name,
+          actor.principal.id,
+          actor.cause.kind,
+          actor.cause.id,
+        ],
+      });
+      for (const { id } of moved) committed.push({ object: object.name, record: id, kind: 'changed', seqs: {} });
+    }
   }
 
   /**
@@ -632,7 +759,7 @@ export class Records {
     return prepared;
   }
 
-  async #insert(client: Queryable, actor: Actor, object: ModelObject, rows: readonly Values[], committed: Committed[]): Promise<Rec[]> {
+  async #insert(client: Queryable, actor: Actor, object: ModelObject, rows: readonly Values[], committed: Told): Promise<Rec[]> {
     await this.#checkReferences(client, actor.principal, object, rows);
     const fields = [...object.fields.values()].filter(
       (field) => rows.some((row) => row[field.name] != null) || (field.spec.type === 'text' && field.spec.sequence),
@@ -653,8 +780,8 @@ export class Records {
           from unnest($5::uuid[]${fields.map((_, i) => `, $${i + 7}::text[]`).join('')}) as t (${['id', ...columns].join(', ')})
           returning ${['id', 'version', 'created_at', 'updated_at', ...numbered].join(', ')}),
         ob as (
-          insert into kith.outbox (object, record, kind, author, version, changes)
-          select $1, e.id, 'created', $2, 1, e.changes from unnest($5::uuid[], $6::jsonb[]) as e (id, changes))
+          insert into kith.outbox (object, record, kind, author, version, changes, cause_kind, cause)
+          select $1, e.id, 'created', $2, 1, e.changes, $3, $4 from unnest($5::uuid[], $6::jsonb[]) as e (id, changes))
         select * from ins`;
     const name = this.#insertName(text);
     const result = await client.query<Pick<SystemRow, 'id' | 'version' | 'created_at' | 'updated_at'> & Record<string, unknown>>({
@@ -898,6 +1025,7 @@ export class Records {
       documents,
       ledger,
       event: names.length > 0 ? event : null,
+      cause: actor.cause,
     };
     return { unit, before: stored.fields, renew: passing.renew, passes: passing.passes };
   }
@@ -956,7 +1084,7 @@ export class Records {
     id: string,
     kind: 'delete' | 'restore',
     ifVersion: number | undefined,
-    committed: Committed[],
+    committed: Told,
   ): Promise<void> {
     if (!isUuid(id)) throw notFound('record');
     await this.#lock(client, object, [id]);
@@ -981,8 +1109,8 @@ export class Records {
         le as (
           insert into kith.ledger (id, at, object, record, author, kind, cause_kind, cause, changes)
           select $4, updated_at, $5, id, $3, $6, $7, $8, '{}' from up)
-        insert into kith.outbox (object, record, kind, author, version, changes)
-        select $5, id, $9, $3, version, $10 from up`,
+        insert into kith.outbox (object, record, kind, author, version, changes, cause_kind, cause)
+        select $5, id, $9, $3, version, $10, $7, $8 from up`,
       values: [
         id,
         kind === 'delete' ? actor.principal.id : null,
@@ -1064,19 +1192,37 @@ export class Records {
     }
   }
 
-  /** The context of a handler, on the transaction that it runs in. */
-  #context(client: pg.PoolClient, actor: Actor, committed: Committed[]): Context<AnyPlugin> {
-    const plugin: Actor = { ...actor, principal: { id: actor.principal.id, kind: 'plugin', name: actor.principal.name, roles: ['admin'] } };
+  /** The context of a plugin's handler, on the transaction that it runs in. */
+  #context(client: pg.PoolClient, actor: Actor, committed: Told, plugin: string): Context<AnyPlugin> {
+    const trusted: Actor = {
+      ...actor,
+      principal: { id: actor.principal.id, kind: 'plugin', name: actor.principal.name, roles: ['admin'] },
+    };
+    const asPlugin = this.#doorOn(client, trusted, committed);
+    const server = this.#o.servers.find((one) => one.plugin.id === plugin);
     return {
       actor: actor.principal,
       records: this.#doorOn(client, actor, committed),
-      asPlugin: this.#doorOn(client, plugin, committed),
+      asPlugin,
+      world: { model: this.#o.model, records: asPlugin as unknown as Context<AnyPlugin>['world']['records'] },
+      sql: async (text, ...values) => {
+        if (actor.principal.outside) throw forbidden();
+        const { rows } = await client.query({ text: text.reduce((all, part, i) => `${all}$${i}${part}`), values: [...values] });
+        return rows as never;
+      },
+      queue: async (name, data, options = {}) => {
+        const job = server?.jobs?.[name];
+        if (!job) throw new Error(`plugin "${plugin}" has no job "${name}"`);
+        committed.queued = true;
+        return addJob(client, `${plugin}.${name}`, job.lane ?? 'default', data, this.#o.clock(), options);
+      },
+      unqueue: (name, keys) => dropKeyed(client, `${plugin}.${name}`, keys),
       clock: this.#o.clock,
-      log: (level, message, data) => this.#o.log(level, message, data),
+      log: (level, message, data) => this.#o.log(level, message, { plugin, ...data }),
     };
   }
 
-  #doorOn(client: pg.PoolClient, actor: Actor, committed: Committed[]): Context<AnyPlugin>['records'] {
+  #doorOn(client: pg.PoolClient, actor: Actor, committed: Told): Context<AnyPlugin>['records'] {
     const door: RecordsDoor<Record<string, { fields: Record<string, never> }>> = {
       get: async (name, id) => {
         const object = this.object(name);
@@ -1119,6 +1265,12 @@ export class Records {
       remove: async (name, id) => {
         await this.#moveOn(client, actor, this.object(name), id, 'delete', undefined, committed);
       },
+      act: async (name, id, action, input = {}) => {
+        const object = this.object(name);
+        if (isUuid(id)) await this.#lock(client, object, [id]);
+        return (await this.#explained(object, () => this.#actOn(client, actor, object, id, action, input, committed))) as never;
+      },
+      derive: (name, changes) => this.#derive(client, actor, this.object(name), changes, committed),
     };
     return door as Context<AnyPlugin>['records'];
   }
@@ -1131,13 +1283,13 @@ export class Records {
     cause: Cause,
     work: (ctx: Context<AnyPlugin>, client: pg.PoolClient, as: (principal: Principal) => Context<AnyPlugin>) => Promise<void>,
   ): Promise<void> {
-    const committed: Committed[] = [];
+    const committed: Told = [];
     await transaction(this.#o.writePool, async (client) => {
       await client.query('set local statement_timeout = 0');
-      const as = (principal: Principal): Context<AnyPlugin> => this.#context(client, { principal, cause }, committed);
+      const as = (principal: Principal): Context<AnyPlugin> => this.#context(client, { principal, cause }, committed, '');
       await work(as(SYSTEM), client, as);
     });
-    this.#o.told(committed);
+    this.#tell(committed);
   }
 }
 

@@ -247,4 +247,40 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
            where company is not null)`,
     ],
   },
+  {
+    name: '0005-background',
+    up: [
+      // Why something changed, by which action of whom, and whether it has come to rest.
+      ...['outbox', 'event_log'].map(
+        (table) => `alter table kith.${table}
+           add column cause_kind text not null default 'api', add column cause uuid, add column act text, add column audience text,
+           add column settled boolean not null default true`,
+      ),
+      // What is being typed: the value from before, until nobody has typed for a while.
+      `create table kith.unsettled (
+         record uuid not null, field text not null, object text not null, author uuid not null, version bigint not null,
+         cause_kind text not null, cause uuid, before jsonb not null, after jsonb not null, due timestamptz not null,
+         primary key (record, field))`,
+      `create index unsettled_due on kith.unsettled (due)`,
+
+      // How far each follower of the event log has come. Whoever locks the row follows.
+      `create table kith.consumer (name text primary key, position bigint not null, failures smallint not null default 0)`,
+
+      // Work to be done. A queue carries the ids to the workers; what is true stands here: a row goes in the transaction of its effect.
+      `create table kith.job (
+         id uuid primary key, handler text not null, lane smallint not null, key text, data jsonb not null,
+         due timestamptz not null,
+         -- waiting: for its time or its turn; queued: handed over; calling: an outside call is under way; parked: for a person to look at.
+         state text not null default 'waiting' check (state in ('waiting', 'queued', 'calling', 'parked')),
+         -- Until when it is believed to be under way.
+         lease timestamptz,
+         attempts smallint not null default 0, handed smallint not null default 0,
+         error text, failed_at timestamptz, created_at timestamptz not null default clock_timestamp()) with (fillfactor = 70)`,
+      `create index job_due on kith.job (lane, due) where state = 'waiting'`,
+      `create index job_lease on kith.job (lease) where state in ('queued', 'calling')`,
+      `create index job_parked on kith.job (failed_at, id) where state = 'parked'`,
+      `create unique index job_key on kith.job (handler, key) where key is not null and state = 'waiting'`,
+      `create table kith.schedule (name text primary key, expression text not null, next timestamptz not null)`,
+    ],
+  },
 ];
