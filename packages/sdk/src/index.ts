@@ -6,3 +6,4 @@ export * from './plugin.ts';
 export * from './server.ts';
 export * from './client.ts';
 export * from './model.ts';
+export * from './workflow.ts';

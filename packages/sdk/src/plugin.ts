@@ -5,6 +5,7 @@
 import type { Field, Option, ValueOf } from './field.ts';
 import type { Filter } from './filter.ts';
 import type { Access, Rule } from './rule.ts';
+import type { ShippedWorkflow } from './workflow.ts';
 
 /** The four parts of a CRM; a plugin's screens stand in its part's section of the rail. */
 export type Part = 'operational' | 'analytical' | 'communicative' | 'collaborative';
@@ -148,6 +149,7 @@ export interface AnyPlugin {
   extend?: Record<string, Extension>;
   audiences?: Record<string, Audience>;
   portals?: Record<string, AnyPortal>;
+  workflows?: Record<string, ShippedWorkflow>;
   locales: Record<string, Catalogue>;
 }
 
@@ -231,6 +233,8 @@ export function definePlugin<
   audiences?: Record<string, Audience<NoInfer<ObjectNames<Id, O, N>>>>;
   /** What is opened to whom, by the audience's key. */
   portals?: Record<string, Portal<OwnObjects<{ id: Id; objects: O }> & NeededObjects<{ needs: N }>>>;
+  /** Workflows that come with the plugin, by key; each can be switched on and off. */
+  workflows?: Record<string, ShippedWorkflow>;
   /** Texts per language; English is complete, the others have the same keys. */
   locales: { en: L } & Record<string, { [K in keyof L]: string }>;
 }): Plugin<Id, O, N, L> {
@@ -253,6 +257,7 @@ export interface Plugin<
   extend?: Record<string, Extension>;
   audiences?: Record<string, Audience>;
   portals?: Record<string, AnyPortal>;
+  workflows?: Record<string, ShippedWorkflow>;
   locales: { en: L } & Record<string, Catalogue>;
 }
 

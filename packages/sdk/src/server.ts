@@ -339,6 +339,8 @@ export interface Server<P> {
   consumers?: Readonly<Record<string, Consumer<P>>>;
   jobs?: Readonly<Record<string, Job<P>>>;
   routes?: readonly PluginRoute<P>[];
+  /** Runs once in each worker process as it starts, in a transaction: what must be there, such as records that the plugin brings. */
+  start?: (ctx: Context<P>) => Promise<void>;
 }
 
 type ActionsPart<P> = P extends { objects: infer O }
@@ -399,6 +401,7 @@ export interface AnyServer {
   consumers?: Readonly<Record<string, Consumer<AnyPlugin>>>;
   jobs?: Readonly<Record<string, Job<AnyPlugin>>>;
   routes?: readonly PluginRoute<AnyPlugin>[];
+  start?: (ctx: Context<AnyPlugin>) => Promise<void>;
   actions?: Record<string, Record<string, ActionHandler<AnyPlugin, Record<string, FieldValue>, Record<string, FieldValue>>>>;
   demo?: Record<string, Demo<AnyPlugin>>;
 }
