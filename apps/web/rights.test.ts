@@ -6,11 +6,12 @@
  * is as it was, and no answer holds a value that is not for whoever got it.
  */
 import { LIST_OPS, MESSAGE_KINDS } from '@kith/collab';
-import { routes, stateOf } from '@kith/core/testing';
+import { routes, routesOf, stateOf } from '@kith/core/testing';
+import { servers } from '@kith/installed/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
-import { facetsFor, minimal, rules, type Cell } from './testing/rights/routes.ts';
+import { facetsFor, minimal, pluginRule, rules, type Cell } from './testing/rights/routes.ts';
 import { forbiddenTo, mayOpen, maySee, portalFor, rightsWorld, SIDES, type Caller, type RightsWorld } from './testing/rights/world.ts';
 
 /** The fewest cells that the matrix may have. */
@@ -32,7 +33,7 @@ beforeAll(async () => {
   for (const caller of world.callers) forbidden.set(caller, forbiddenTo(world, caller));
 });
 afterAll(async () => {
-  process.stdout.write(`rights: ${cells} cells, ${refusals} of them refused, ${world.callers.length} callers, ${routes.length} routes\n`);
+  process.stdout.write(`rights: ${cells} cells, ${refusals} of them refused, ${world.callers.length} callers, ${all.length} routes\n`);
   await world.close();
 });
 
@@ -98,16 +99,20 @@ async function run(jobs: readonly (() => Promise<string | undefined>)[]): Promis
   return wrong;
 }
 
+/** The host's routes and those of the installed plugins. */
+const all = routesOf(servers);
+
 describe('every route', () => {
   it('has a rule', () => {
     expect(Object.keys(rules).sort()).toEqual(routes.map((route) => `${route.method} ${route.path}`).sort());
+    for (const { method, path } of all) expect(rules[`${method} ${path}`] ?? path.startsWith('/x/')).toBeTruthy();
   });
 
-  for (const { method, path } of routes) {
+  for (const route of all) {
+    const { method, path } = route;
     const name = `${method} ${path}`;
     it(name, { timeout: 120_000 }, async () => {
-      const rule = rules[name];
-      if (!rule) return;
+      const rule = rules[name] ?? pluginRule(route);
       const [refused, allowed]: [(() => Promise<string | undefined>)[], (() => Promise<string | undefined>)[]] = [[], []];
       for (const caller of world.callers) {
         for (const cell of await rule(world, caller))
@@ -141,7 +146,7 @@ describe('every route', () => {
   }
 
   it('takes a write with a cookie from Kith’s own pages only', async () => {
-    const jobs = routes
+    const jobs = all
       .filter((route) => route.method !== 'GET' && route.access !== 'public')
       .flatMap((route) =>
         world.callers

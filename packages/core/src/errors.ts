@@ -49,3 +49,12 @@ export const isDatabaseError = (error: unknown, ...states: string[]): error is D
   typeof error.code === 'string' &&
   error.code.length === 5 &&
   (states.length === 0 || states.some((state) => (error.code as string).startsWith(state)));
+
+/** Whether the database was away: the connection broke, was refused, or the server is starting or going. */
+export const isOutage = (error: unknown): boolean =>
+  error instanceof Error &&
+  (isDatabaseError(error, '08', '57P', '53') ||
+    ('code' in error && typeof error.code === 'string' && /^(ECONN|EPIPE|ENOENT|ETIMEDOUT)/.test(error.code)) ||
+    /Connection terminated|timeout exceeded when trying to connect|connection error and is not queryable|Client was closed/.test(
+      error.message,
+    ));

@@ -3,6 +3,7 @@ import { IntlMessageFormat } from 'intl-messageformat';
 import { createTransport, type Transporter } from 'nodemailer';
 import de from '../locales/de.json' with { type: 'json' };
 import en from '../locales/en.json' with { type: 'json' };
+import type { Json, OutgoingMail, Outcome, Services } from '@kith/sdk';
 import { errorData, type Log } from './log.ts';
 
 type Key = keyof typeof en;
@@ -69,9 +70,59 @@ export class Mailer {
     }
   }
 
+  /** What calls of jobs send mail with. A mail that the server may have taken is never said to be refused. */
+  service(): Services['mail'] {
+    return { configured: this.#transport !== undefined, send: (mail) => this.#deliver(mail) };
+  }
+
+  async #deliver({ from, to, subject, text, html, messageId, headers }: OutgoingMail): Promise<Outcome<Json>> {
+    if (!this.#transport) return { state: 'refused', retry: false, error: 'No mail server is named (SMTP_URL).' };
+    try {
+      const sent = await this.#transport.sendMail({
+        from: { name: from?.name ?? '', address: from?.address ?? this.#from },
+        to,
+        subject,
+        text,
+        ...(html === undefined ? {} : { html }),
+        ...(messageId === undefined ? {} : { messageId }),
+        ...(headers === undefined ? {} : { headers }),
+      });
+      return { state: 'sent', result: { messageId: sent.messageId ?? messageId ?? null, response: sent.response ?? null } };
+    } catch (error) {
+      return refusal(error);
+    }
+  }
+
   close(): void {
     this.#transport?.close();
   }
+}
+
+/** Stages of a conversation with a mail server in which nothing has been handed over yet. */
+const BEFORE = new Set([
+  'CONN',
+  'EHLO',
+  'HELO',
+  'LHLO',
+  'STARTTLS',
+  'AUTH',
+  'AUTH PLAIN',
+  'AUTH LOGIN',
+  'AUTH CRAM-MD5',
+  'MAIL FROM',
+  'RCPT TO',
+]);
+
+/** What an error of the mail server means: refused for good, refused for now, or perhaps taken. */
+function refusal(error: unknown): Outcome<Json> {
+  const message = error instanceof Error ? error.message : String(error);
+  const { responseCode, command, code } = error as { responseCode?: number; command?: string; code?: string };
+  // It answered: 4xx asks to come again, 5xx means never.
+  if (typeof responseCode === 'number' && responseCode >= 400) return { state: 'refused', retry: responseCode < 500, error: message };
+  if (code === 'EENVELOPE' || code === 'EAUTH') return { state: 'refused', retry: code === 'EAUTH', error: message };
+  if (command !== undefined && BEFORE.has(command)) return { state: 'refused', retry: true, error: message };
+  if (code === 'EDNS' || code === 'ECONNREFUSED') return { state: 'refused', retry: true, error: message };
+  return { state: 'unknown', error: message };
 }
 
 /** An invitation in the language of whoever is invited, as plain text and as simple HTML. */

@@ -8,7 +8,11 @@ import { BootError, isDatabaseError, KithError } from './errors.ts';
 import { OutsideReader } from './access/outside.ts';
 import { Permissions } from './access/permissions.ts';
 import { Bus } from './events/bus.ts';
+import { Consumers } from './jobs/consumers.ts';
+import { Jobs, SYSTEM_ACTOR } from './jobs/jobs.ts';
+import { Queues } from './jobs/queues.ts';
 import { EventTail, OutboxRelay } from './events/outbox.ts';
+import { newId } from './ids.ts';
 import { LiveLists } from './live/lists.ts';
 import { createLog, errorData, type Log } from './log.ts';
 import { Mailer } from './mail.ts';
@@ -39,6 +43,8 @@ export interface RuntimeOptions {
   databaseUrl: string;
   log?: Log;
   clock?: () => Date;
+  /** For tests and figures: how impatient background work is. */
+  background?: { lockMs?: number; retryMs?: number; lostMs?: number };
 }
 
 export interface Runtime {
@@ -201,7 +207,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       if (relay.leading) relay.wake();
       else bus.wake();
     };
-    const records = new Records({ writePool, db, model, servers, query, numbers, told: tell, queued: () => bus.emit('jobs'), log, clock });
+    const records = new Records({ writePool, db, model, servers, query, numbers, told: tell, queued: () => bus.jobsAdded(), log, clock });
     const tickets = new Tickets(pool, records);
     const partners = new Partners({ pool, model, records, accessChanged });
     const guests = new Guests({ pool, model, records, accessChanged });
@@ -221,6 +227,25 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       live.begin = () => tail.skip();
       await tail.start();
       closers.push(() => tail.close());
+    }
+    if (roles.includes('worker')) {
+      const queues = new Queues({
+        redisUrl: env.redisUrl,
+        databaseUrl,
+        installation: await installation(setup),
+        log,
+        ...options.background,
+      });
+      closers.push(() => queues.close());
+      const jobs = new Jobs({ pool, records, servers, queues, services: { mail: mailer.service() }, log, clock, ...options.background });
+      for (const { plugin, start } of servers) if (start) await records.within(plugin.id, SYSTEM_ACTOR, start);
+      await jobs.start();
+      const stop = bus.hear('jobs', () => jobs.wake());
+      const consumers = new Consumers({ pool, records, servers, bus, log });
+      closers.push(async () => {
+        stop();
+        await Promise.all([jobs.close(), consumers.close()]);
+      });
     }
     let isReady = false;
     const runtime: Runtime = {
@@ -269,6 +294,14 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     await closeAll();
     throw error;
   }
+}
+
+/** What this installation is called among others that share a Redis. */
+async function installation(setup: Setup): Promise<string> {
+  const known = await setup.setting<{ id: string }>('installation');
+  if (known) return known.id;
+  await setup.setOnce('installation', { id: newId() });
+  return installation(setup);
 }
 
 /** What the commit statement looks like never depends on its values: planning it anew each time would cost more than running it. */

@@ -48,6 +48,11 @@ export class Setup {
     });
   }
 
+  /** Sets what nobody has set yet. */
+  async setOnce(name: string, value: unknown): Promise<void> {
+    await this.#pool.query('insert into kith.setting (name, value) values ($1, $2) on conflict do nothing', [name, JSON.stringify(value)]);
+  }
+
   /** What the sign-in page needs to know before anybody has signed in. */
   async state(): Promise<{ needed: boolean; demo: boolean; logins?: DemoState['logins']; organisation: { name: string } }> {
     const { rowCount } = await this.#pool.query('select 1 from kith."user" where active limit 1');

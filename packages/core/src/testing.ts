@@ -10,7 +10,7 @@ import type { Actor } from './records/door.ts';
 import { createRuntime, migrate, type Runtime, type RuntimeOptions } from './runtime.ts';
 import { POSTGRES_VARIABLE } from './testing/globalSetup.ts';
 
-export { routes } from './rest/routes.ts';
+export { routes, routesOf, type Route } from './rest/routes.ts';
 export { stateOf } from './testing/state.ts';
 
 export interface TestWorld {
@@ -43,6 +43,9 @@ export interface TestOptions {
   roles?: RuntimeOptions['roles'];
   clock?: () => Date;
   log?: Log;
+  background?: RuntimeOptions['background'];
+  /** Queues on this Redis instead of Postgres. */
+  redisUrl?: string;
 }
 
 /** The environment of tests, as if read from variables. */
@@ -78,9 +81,17 @@ export async function createTestWorld(options: TestOptions): Promise<TestWorld> 
   await made;
   const name = `kith_test_${process.pid}_${randomBytes(4).toString('hex')}`;
   const databaseUrl = await retrying(() => createDatabase(server, name, { template }));
-  const env = testEnv(databaseUrl);
+  const env: Env = { ...testEnv(databaseUrl), redisUrl: options.redisUrl };
   const log = options.log ?? createLog('error');
-  const base = { plugins, servers, env, databaseUrl, log, ...(options.clock ? { clock: options.clock } : {}) };
+  const base = {
+    plugins,
+    servers,
+    env,
+    databaseUrl,
+    log,
+    ...(options.clock ? { clock: options.clock } : {}),
+    ...(options.background ? { background: options.background } : {}),
+  };
   const runtime = await createRuntime({ roles: options.roles ?? ['web'], ...base });
   const others: Runtime[] = [];
   const person = async (who: string, role: Role = 'member'): Promise<Principal> => {

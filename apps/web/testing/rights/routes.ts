@@ -1,4 +1,5 @@
 /** The rules of the matrix: for each route, what is asked of it by whom, and what must come back. A route without a rule fails the test. */
+import type { Route } from '@kith/core/testing';
 import type { Field, FieldValue, ModelObject, Rec } from '@kith/sdk';
 import { canary, holds, mayOpen, maySee, PASSWORD, portalFor, SIDES, type Caller, type RightsWorld, type Side } from './world.ts';
 
@@ -77,6 +78,28 @@ function another(spec: Field, now: FieldValue | undefined): FieldValue {
 }
 
 const query = (parameters: Record<string, string>): string => new URLSearchParams(parameters).toString();
+
+/**
+ * A plugin's route, asked with parameters that name nothing: whoever is kept out by its access is told so before anything
+ * is looked at; whom it lets in, it answers or refuses for another reason.
+ */
+export const pluginRule =
+  ({ access, path, method }: Route): RouteRule =>
+  (_world, caller) => {
+    const may =
+      access === 'public' ||
+      (staff(caller) && (access === 'staff' || caller.role === 'admin' || (access === 'lead' && caller.role === 'manager')));
+    const answered = [200, 201, 204, 400, 404, 409, 410, 415, 422];
+    const kept = nobody(caller) ? [401] : [403];
+    return [
+      {
+        what: 'a plugin’s route',
+        path: path.replace(/\{\w+\}/g, NONE),
+        ...(method === 'GET' ? {} : { body: {} }),
+        expect: may ? (caller.role === 'reader' || caller.preview ? [...answered, 403] : answered) : kept,
+      },
+    ];
+  };
 
 export const rules: Record<string, RouteRule> = {
   'POST /session': (_world, caller) => [

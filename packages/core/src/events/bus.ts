@@ -54,7 +54,7 @@ interface Peer {
   web: boolean;
 }
 
-type Message = ['p', Peer] | ['m', Moved] | ['c', Closed] | ['w'] | ['e'] | ['a', string] | ['r'] | ['h', unknown];
+type Message = ['j'] | ['p', Peer] | ['m', Moved] | ['c', Closed] | ['w'] | ['e'] | ['a', string] | ['r'] | ['h', unknown];
 
 /** One process's ear and mouth. */
 export class Bus extends EventEmitter<BusEvents> {
@@ -152,6 +152,7 @@ export class Bus extends EventEmitter<BusEvents> {
       else if (message[0] === 'm') moved.push(message[1]);
       else if (message[0] === 'c') closed.push(message[1]);
       else if (message[0] === 'w') this.emit('wake');
+      else if (message[0] === 'j') this.emit('jobs');
       else if (message[0] === 'e') this.emit('events');
       else if (message[0] === 'a') this.emit('access', message[1]);
       else if (message[0] === 'r') this.emit('permissions');
@@ -173,8 +174,13 @@ export class Bus extends EventEmitter<BusEvents> {
   wake(): void {
     if (this.#peers.size > 0 && !this.#queue.some(([kind]) => kind === 'w')) this.#say(['w']);
   }
+  /** There are jobs to be handed out, by whichever process works. */
+  jobsAdded(): void {
+    this.emit('jobs');
+    if (this.#peers.size > 0 && !this.#queue.some(([kind]) => kind === 'j')) this.#say(['j']);
+  }
   eventsGrew(): void {
-    if (this.#webPeers && !this.#queue.some(([kind]) => kind === 'e')) this.#say(['e']);
+    if (this.#peers.size > 0 && !this.#queue.some(([kind]) => kind === 'e')) this.#say(['e']);
   }
   accessChanged(principal: string): void {
     this.#say(['a', principal]);

@@ -31,7 +31,7 @@ import { conflict, forbidden, invalid, isDatabaseError, KithError, notFound, typ
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { hasRole, SYSTEM } from '../principal.ts';
-import { addJob, dropKeyed } from '../background/rows.ts';
+import { addJob, dropKeyed } from '../jobs/rows.ts';
 import { foreignKeyName, sequenceName } from '../schema/migrate.ts';
 import type { Query } from '../query/query.ts';
 import { audienceColumns, columnList, columnType, fieldsOf, fromColumn, tableName, toLiteral, type SystemRow } from './columns.ts';

@@ -3,7 +3,7 @@
  * router, the OpenAPI document and the test of rights are made from this table.
  */
 import { createHash } from 'node:crypto';
-import { isUuid, type Filter, type ModelObject, type Principal, type Rec } from '@kith/sdk';
+import { isUuid, type AnyServer, type Filter, type ModelObject, type Principal, type Rec } from '@kith/sdk';
 import { forbidden, invalid, KithError, malformed, notFound, unauthenticated } from '../errors.ts';
 import { parseFilter } from '../access/filter.ts';
 import { newId } from '../ids.ts';
@@ -16,6 +16,7 @@ import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
 import { languageOf, objectMeta, text } from './meta.ts';
 import { openApi } from './openapi.ts';
 import { invitationMeta, mailInvitation, partnerRoutes, principalMeta } from './partners.ts';
+import { pluginRoutes } from './plugins.ts';
 import { searchAll } from './search.ts';
 import { timeline } from './timeline.ts';
 import type { Runtime } from '../runtime.ts';
@@ -692,7 +693,7 @@ export const routes: readonly Route[] = [
     path: '/openapi.json',
     access: 'public',
     summary: 'This document',
-    handle: async (call) => json(openApi(call.runtime.model, routes)),
+    handle: async (call) => json(openApi(call.runtime.model, routesOf(call.runtime.servers))),
   },
   ...partnerRoutes,
 ];
@@ -735,13 +736,25 @@ interface Compiled {
   route: Route;
   parts: string[];
 }
-const compiled: Compiled[] = routes.map((route) => ({ route, parts: route.path.slice(1).split('/') }));
+const tables = new WeakMap<readonly AnyServer[], Compiled[]>();
+/** All routes: the host's and those of the plugins. */
+export const routesOf = (servers: readonly AnyServer[]): Route[] => [...routes, ...pluginRoutes(servers)];
 
-function find(method: string, path: string): { route: Route; params: Record<string, string> } | { allowed: string[] } {
+function tableOf(servers: readonly AnyServer[]): readonly Compiled[] {
+  let table = tables.get(servers);
+  if (!table) tables.set(servers, (table = routesOf(servers).map((route) => ({ route, parts: route.path.slice(1).split('/') }))));
+  return table;
+}
+
+function find(
+  servers: readonly AnyServer[],
+  method: string,
+  path: string,
+): { route: Route; params: Record<string, string> } | { allowed: string[] } {
   const parts = path.split('/').filter(Boolean);
   const allowed: string[] = [];
   let best: { route: Route; params: Record<string, string> } | undefined;
-  for (const { route, parts: pattern } of compiled) {
+  for (const { route, parts: pattern } of tableOf(servers)) {
     if (pattern.length !== parts.length) continue;
     const params: Record<string, string> = {};
     const fits = pattern.every((piece, i) => {
@@ -769,7 +782,7 @@ function safeDecode(part: string): string {
 export async function dispatch(runtime: Runtime, request: Request, ip: string): Promise<Response> {
   const url = new URL(request.url);
   const path = url.pathname.replace(/^\/api\/v1/, '') || '/';
-  const found = find(request.method === 'HEAD' ? 'GET' : request.method, path);
+  const found = find(runtime.servers, request.method === 'HEAD' ? 'GET' : request.method, path);
   if (!('route' in found)) {
     if (found.allowed.length === 0) throw notFound('path in this API');
     throw new KithError(405, 'method_not_allowed', `This path takes ${[...new Set(found.allowed)].join(', ')}.`);

@@ -259,7 +259,8 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
       // What is being typed: the value from before, until nobody has typed for a while.
       `create table kith.unsettled (
          record uuid not null, field text not null, object text not null, author uuid not null, version bigint not null,
-         cause_kind text not null, cause uuid, before jsonb not null, after jsonb not null, due timestamptz not null,
+         -- No values for long texts.
+         cause_kind text not null, cause uuid, before jsonb, after jsonb, due timestamptz not null,
          primary key (record, field))`,
       `create index unsettled_due on kith.unsettled (due)`,
 
@@ -275,9 +276,11 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
          -- Until when it is believed to be under way.
          lease timestamptz,
          attempts smallint not null default 0, handed smallint not null default 0,
-         error text, failed_at timestamptz, created_at timestamptz not null default clock_timestamp()) with (fillfactor = 70)`,
-      `create index job_due on kith.job (lane, due) where state = 'waiting'`,
-      `create index job_lease on kith.job (lease) where state in ('queued', 'calling')`,
+         error text, failed_at timestamptz,
+         -- What an outside call came to, while it is not yet dealt with.
+         outcome jsonb, created_at timestamptz not null default clock_timestamp()) with (fillfactor = 70)`,
+      `create index job_lane on kith.job (lane, state, due)`,
+      `create index job_lease on kith.job (state, lease) where lease is not null`,
       `create index job_parked on kith.job (failed_at, id) where state = 'parked'`,
       `create unique index job_key on kith.job (handler, key) where key is not null and state = 'waiting'`,
       `create table kith.schedule (name text primary key, expression text not null, next timestamptz not null)`,

@@ -18,6 +18,8 @@ import {
   searchLists,
   tableName,
 } from '../records/columns.ts';
+import { consumerNames } from '../jobs/consumers.ts';
+import { migrateQueues } from '../jobs/queues.ts';
 import { assignFacets } from './facets.ts';
 import { retrying } from './retry.ts';
 import { isWallBehind, raiseWall } from './wall.ts';
@@ -52,6 +54,12 @@ export async function migrate(pool: pg.Pool, model: Model, servers: readonly Any
     }
     applied.push(...(await raiseWall(client, model)));
     await ledgerPartitions(client);
+    await migrateQueues(client);
+    // Whoever follows from now on begins here; on an empty database, with the first event.
+    await client.query(
+      `insert into kith.consumer (name, position) select name, last from unnest($1::text[]) name, kith.event_counter on conflict do nothing`,
+      [consumerNames(servers)],
+    );
     return applied;
   } finally {
     // The lock goes with the connection, whatever state it is in.

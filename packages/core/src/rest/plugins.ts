@@ -1,0 +1,83 @@
+/** Routes that plugins bring, below `/x/{plugin}`: in the same table as the host's own, with the same checks before them. */
+import type { AnyPlugin, AnyServer, PluginAnswer, PluginRoute } from '@kith/sdk';
+import { KithError, malformed } from '../errors.ts';
+import { empty, json } from './http.ts';
+import type { Call, Route } from './routes.ts';
+
+/** Largest form that is read, in bytes. */
+const FORM_LIMIT = 100_000;
+
+/** The routes of plugins, as the host's table has them. */
+export const pluginRoutes = (servers: readonly AnyServer[]): Route[] =>
+  servers.flatMap(({ plugin, routes = [] }) =>
+    routes.map((route) => ({
+      method: route.method,
+      path: `/x/${plugin.id}${route.path}`,
+      access: route.access,
+      summary: route.summary,
+      handle: (call) => answer(plugin.id, route, call),
+    })),
+  );
+
+async function answer(plugin: string, route: PluginRoute<AnyPlugin>, call: Call): Promise<Response> {
+  const body = route.method === 'GET' ? {} : await bodyOf(call);
+  const answered = await call.runtime.records.within(plugin, { principal: call.principal, cause: { kind: 'api', id: null } }, (ctx) =>
+    route.handle(
+      {
+        params: call.params,
+        query: call.url.searchParams,
+        body,
+        language: call.language,
+        fail: (status, code, message, errors) => {
+          throw new KithError(status, code, message, errors ? { errors } : {});
+        },
+      },
+      ctx,
+    ),
+  );
+  if (answered.page) return pageOf(answered.page, answered.status ?? 200, call.language);
+  return answered.body === undefined ? empty() : json(answered.body, answered.status ?? 200);
+}
+
+/** JSON, or what a form or a mail program posts. */
+async function bodyOf(call: Call): Promise<Record<string, unknown>> {
+  const type = call.request.headers.get('content-type') ?? '';
+  if (!/^(application\/x-www-form-urlencoded|multipart\/form-data)\b/i.test(type)) return call.body();
+  if (Number(call.request.headers.get('content-length') ?? 0) > FORM_LIMIT) throw new KithError(413, 'too_large', 'The form is too large.');
+  try {
+    const form = await call.request.formData();
+    return Object.fromEntries([...form].flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])));
+  } catch {
+    throw malformed('The form cannot be read.');
+  }
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const escape = (text: string): string => text.replace(/[&<>"']/g, (one) => ESCAPES[one]!);
+
+/** A page that needs nothing: for people who follow a link from a mail and have no login. */
+function pageOf({ title, text, button }: NonNullable<PluginAnswer['page']>, status: number, language: string): Response {
+  const html = `<!doctype html>
+<html lang="${escape(language)}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>${escape(title)}</title>
+<style>
+:root { color-scheme: light dark; font: 16px/1.5 Inter, system-ui, sans-serif; --accent: oklch(0.5 0.19 275); }
+@media (prefers-color-scheme: dark) { :root { --accent: oklch(0.62 0.17 275); } }
+body { margin: 0; min-height: 100dvh; display: grid; place-items: center; padding: 24px; box-sizing: border-box; }
+main { max-width: 30rem; } h1 { font-size: 20px; font-weight: 600; margin: 0 0 8px; } p { margin: 0 0 20px; }
+button { font: inherit; font-weight: 500; color: white; background: var(--accent); border: 0; border-radius: 6px; padding: 10px 18px; cursor: pointer; }
+button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+</style></head><body><main><h1>${escape(title)}</h1><p>${escape(text)}</p>${
+    button === undefined ? '' : `<form method="post"><button>${escape(button)}</button></form>`
+  }</main></body></html>`;
+  return new Response(html, {
+    status,
+    headers: {
+      'content-type': 'text/html; charset=utf-8',
+      'cache-control': 'no-store',
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
+    },
+  });
+}
