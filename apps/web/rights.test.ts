@@ -8,6 +8,7 @@
 import { LIST_OPS, MESSAGE_KINDS } from '@kith/collab';
 import { routes, routesOf, stateOf } from '@kith/core/testing';
 import { servers } from '@kith/installed/server';
+import { Listener } from '@kith/core/testing/listener';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
@@ -54,7 +55,19 @@ async function ask(
     }),
     { ip: '127.0.0.1' },
   );
-  return { status: response.status, text: await response.text() };
+  return { status: response.status, text: await textFrom(response) };
+}
+
+/** How long a stream is listened to after it last said something. */
+const LISTEN_MS = 120;
+
+/** What comes back; of a stream, what it tells until it is quiet. */
+async function textFrom(response: Response): Promise<string> {
+  if (response.headers.get('content-type') !== 'text/event-stream') return response.text();
+  const listener = new Listener(response.body!);
+  for (let size = -1; size < listener.text.length; await pause(LISTEN_MS)) size = listener.text.length;
+  await listener.close();
+  return JSON.stringify(listener.heard.map(({ event, data }) => ({ event, ...data })));
 }
 
 /** A refusal without what necessarily differs: the path that was asked for. */

@@ -13,6 +13,7 @@ import { Jobs, SYSTEM_ACTOR } from './jobs/jobs.ts';
 import { Queues } from './jobs/queues.ts';
 import { EventTail, OutboxRelay } from './events/outbox.ts';
 import { newId } from './ids.ts';
+import { EventStreams } from './events/streams.ts';
 import { LiveLists } from './live/lists.ts';
 import { createLog, errorData, type Log } from './log.ts';
 import { Mailer } from './mail.ts';
@@ -72,6 +73,7 @@ export interface Runtime {
   readonly views: Views;
   readonly setup: Setup;
   readonly live: LiveLists;
+  readonly streams: EventStreams;
   readonly api: { handle: (request: Request, context: { ip: string }) => Promise<Response> };
   /** Own commits, at once; those of other processes come over the bus. Call what comes back to stop. */
   onCommitted: (listener: (committed: readonly Committed[]) => void) => () => void;
@@ -247,6 +249,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         await Promise.all([jobs.close(), consumers.close()]);
       });
     }
+    const streams = new EventStreams({ pool, bus, query, model, log, secret: env.secret });
+    closers.push(() => Promise.resolve(streams.close()));
     let isReady = false;
     const runtime: Runtime = {
       roles,
@@ -272,6 +276,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       views,
       setup,
       live,
+      streams,
       tell,
       api: { handle: (request, context) => answer(runtime, request, context.ip) },
       onCommitted: (listener) => {

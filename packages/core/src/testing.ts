@@ -7,10 +7,12 @@ import { newId } from './ids.ts';
 import { createLog, type Log } from './log.ts';
 import { createDatabase, databaseUrl as urlOf, dropDatabase } from './postgres/embedded.ts';
 import type { Actor } from './records/door.ts';
+import { EVENT_STREAM } from './rest/http.ts';
 import { createRuntime, migrate, type Runtime, type RuntimeOptions } from './runtime.ts';
 import { POSTGRES_VARIABLE } from './testing/globalSetup.ts';
 
 export { routes, routesOf, type Route } from './rest/routes.ts';
+export { MessageIds } from './events/streams.ts';
 export { stateOf } from './testing/state.ts';
 
 export interface TestWorld {
@@ -120,6 +122,11 @@ export async function createTestWorld(options: TestOptions): Promise<TestWorld> 
         }),
         { ip: '127.0.0.1' },
       );
+      // A stream does not end by itself: what it begins with is its answer.
+      if (response.headers.get('content-type') === EVENT_STREAM) {
+        await response.body?.cancel();
+        return { status: response.status, body: null as never, headers: response.headers };
+      }
       const text = await response.text();
       return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as never, headers: response.headers };
     },

@@ -424,6 +424,36 @@ export const rules: Record<string, RouteRule> = {
         },
       ];
     }),
+  'GET /events': (world, caller) =>
+    [undefined, ...world.objects].map((object) => {
+      // From the beginning of this world: whatever ever happened and may be told is told.
+      const asked = query({ ...(object ? { object: object.name } : {}), lastEventId: world.beginning });
+      return {
+        what: `${object?.name ?? 'all'}`,
+        path: `/events?${asked}`,
+        expect: nobody(caller) ? [401] : !object || mayOpen(object, caller) ? OK : [404],
+        check: (body) => {
+          const told = body as { event: string; object: string; record: string; by?: string; changes?: object }[];
+          const foreign = told.find(({ object: name, record }) => !seesId(world, caller, name, record) && isOfWorld(world, name, record));
+          if (foreign) return `tells of a ${foreign.object} that is not theirs`;
+          for (const one of told) {
+            const portal = portalFor(
+              world.objects.find(({ name }) => name === one.object)!,
+              caller,
+            );
+            const extra = portal ? Object.keys(one.changes ?? {}).filter((name) => !portal.read.has(name)) : [];
+            if (extra.length > 0) return `tells ${extra.join(', ')} of a ${one.object}`;
+          }
+          const missing = (object ? [object] : []).flatMap(({ name }) =>
+            SIDES.filter((side) => {
+              const rec = world.records.get(name)![side];
+              return maySee(object!, rec, caller) && !told.some(({ record }) => record === rec.id);
+            }),
+          );
+          return missing.length > 0 ? `does not tell of ${missing.join(' and ')}` : undefined;
+        },
+      };
+    }),
   'POST /collab/ticket': (world, caller) =>
     each(world, (object, rec, side) => {
       const see = maySee(object, rec, caller);
@@ -596,6 +626,8 @@ function companies(world: RightsWorld): { id: string; name: string; audience: st
     if (company !== undefined && audience !== undefined && !found.has(company)) found.set(company, { id: company, name, audience });
   return [...found.values()];
 }
+
+const isOfWorld = (world: RightsWorld, name: string, id: string): boolean => SIDES.some((side) => world.records.get(name)![side].id === id);
 
 function seesId(world: RightsWorld, caller: Caller, name: string, id: string): boolean {
   const object = world.objects.find((one) => one.name === name)!;

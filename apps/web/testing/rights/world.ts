@@ -7,7 +7,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { attach, type Collab } from '@kith/collab';
 import { handleApi } from '@kith/core/http';
-import { createTestWorld, type TestWorld } from '@kith/core/testing';
+import { createTestWorld, MessageIds, type TestWorld } from '@kith/core/testing';
 import { SYSTEM } from '@kith/core';
 import { plugins } from '@kith/installed/plugins';
 import { servers } from '@kith/installed/server';
@@ -55,6 +55,8 @@ export interface RightsWorld extends TestWorld {
   url: string;
   origin: string;
   collab: Collab;
+  /** The id of a message of `GET /events` from before anything happened here. */
+  beginning: string;
   /** A cookie of somebody, anew. */
   cookieOf: (id: string) => Promise<Headers>;
   /** Looks at a record as the administrator does. */
@@ -89,6 +91,7 @@ export async function rightsWorld(): Promise<RightsWorld> {
     url: `ws://127.0.0.1:${port}`,
     origin,
     collab,
+    beginning: new MessageIds(runtime.env.secret).write(0),
     cookieOf,
     look: (object, id) => runtime.records.get(world.me, runtime.records.object(object), id),
     close: async () => {

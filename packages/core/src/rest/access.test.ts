@@ -104,6 +104,7 @@ const cases: Record<string, Case> = {
   'GET /bin': { path: () => '/bin?object=lab.sample' },
   'GET /search': { path: () => '/search?q=one' },
   'POST /collab/ticket': { path: () => '/collab/ticket', body: () => ({ object: 'lab.sample', id: standing.id }) },
+  'GET /events': { path: () => '/events?object=lab.sample' },
   'GET /users': { path: () => '/users' },
   'PATCH /users/{id}': { path: () => `/users/${colleague}`, body: () => ({ role: 'reader' }) },
   'POST /users/invitations': {

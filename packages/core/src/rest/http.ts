@@ -1,4 +1,5 @@
 /** HTTP around the routes: bodies in, problems out. */
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { KithError, malformed } from '../errors.ts';
 
@@ -144,7 +145,42 @@ export async function sendResponse(response: Response, res: ServerResponse, head
   const cookies = response.headers.getSetCookie();
   if (cookies.length > 0) res.setHeader('set-cookie', cookies);
   const text = texts.get(response);
+  if (response.body !== null && response.headers.get('content-type') === EVENT_STREAM) {
+    if (!head) return pass(response.body, res);
+    await response.body.cancel();
+    res.end();
+    return;
+  }
   const body = response.body === null || head ? null : text === undefined ? Buffer.from(await response.arrayBuffer()) : Buffer.from(text);
   if (body) res.setHeader('content-length', body.byteLength);
   res.end(body ?? undefined);
+}
+
+/** The type of an answer that goes on: it is passed on piece by piece. */
+export const EVENT_STREAM = 'text/event-stream';
+/** How long a client may take for the rest after its stream has ended. */
+const LAST_WORDS_MS = 2_000;
+
+/** Passes a stream on as fast as the client takes it, until either ends. */
+async function pass(body: ReadableStream<Uint8Array>, res: ServerResponse): Promise<void> {
+  const reader = body.getReader();
+  let left: () => void;
+  const gone = new Promise<void>((resolve) => (left = resolve));
+  res.on('close', () => {
+    left();
+    reader.cancel().catch(() => undefined);
+  });
+  // Whatever comes in between shall not keep it until there is more.
+  res.setHeader('x-accel-buffering', 'no');
+  res.flushHeaders();
+  void reader.closed.then(
+    () => setTimeout(() => res.destroy(), LAST_WORDS_MS).unref(),
+    () => res.destroy(),
+  );
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (!res.write(value)) await Promise.race([once(res, 'drain'), gone]);
+  }
+  res.end();
 }

@@ -51,6 +51,9 @@ function valueSchema(field: ModelField): Schema {
   return { anyOf: [{ ...of() }, { type: 'null' }], ...(field.mode === 'live' ? {} : { readOnly: true }) };
 }
 
+const EVENTS =
+  'Messages with "id" (opaque), "event" (created, changed, deleted, restored, settled, or gone for a record that is out of sight) and "data": {object, record, kind, version, at, by, changes: {field: [old, new]}}; a long text that changed is null';
+
 const refTo = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
 const listOf = (items: Schema): Schema => ({ type: 'array', items });
 const objectOf = (properties: Record<string, Schema>): Schema => ({ type: 'object', properties });
@@ -158,7 +161,11 @@ export function openApi(model: Model, routes: readonly Route[]): Record<string, 
       responses: {
         [status]: {
           description: 'Done',
-          ...(status === 204 ? {} : { content: { 'application/json': answer ? { schema: answer } : {} } }),
+          ...(status === 204
+            ? {}
+            : doc.answer === 'events'
+              ? { content: { 'text/event-stream': { schema: { type: 'string', description: EVENTS } } } }
+              : { content: { 'application/json': answer ? { schema: answer } : {} } }),
         },
         default: failure,
       },

@@ -13,6 +13,7 @@ import { referencesFor, titleOf, titlesOf, type References } from '../query/pres
 import { mayRead } from '../access/grant.ts';
 import { BULK, type Actor } from '../records/door.ts';
 import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
+import { eventStream } from './events.ts';
 import { languageOf, objectMeta, text } from './meta.ts';
 import { openApi } from './openapi.ts';
 import { invitationMeta, mailInvitation, partnerRoutes, principalMeta } from './partners.ts';
@@ -39,6 +40,8 @@ export interface Call {
   ip: string;
   language: string;
   body: (limit?: number) => Promise<Record<string, unknown>>;
+  /** Who the caller is now, for what goes on after the answer has begun. */
+  again: () => Promise<Authenticated | null>;
 }
 
 export interface Route {
@@ -59,7 +62,7 @@ export interface RouteDoc {
   headers?: Readonly<Record<string, string>>;
   /** `fields`: values of the object’s fields; otherwise the properties of the body. */
   body?: 'fields' | 'batch' | Readonly<Record<string, 'string' | 'object' | 'boolean' | 'strings' | 'time'>>;
-  answer?: 'record' | 'records' | 'batch' | 'page';
+  answer?: 'record' | 'records' | 'batch' | 'page' | 'events';
   status?: 200 | 201 | 204;
 }
 
@@ -525,6 +528,25 @@ export const routes: readonly Route[] = [
   },
   {
     method: 'GET',
+    path: '/events',
+    access: 'anyone',
+    summary: 'Server-sent events of the changes that the caller may see, from now on or after Last-Event-ID',
+    doc: {
+      query: {
+        object: 'the only object of interest',
+        filter: 'as in its list: what fits, and what fitted until it was changed',
+        lastEventId: 'for clients that cannot set Last-Event-ID',
+      },
+      headers: { 'Last-Event-ID': 'the id of the last message that the client has; 410 when it is older than seven days' },
+      answer: 'events',
+    },
+    handle: (call) => {
+      const name = call.url.searchParams.get('object');
+      return eventStream(call, name ? objectNamed(call, name) : undefined, filterParam(call.url));
+    },
+  },
+  {
+    method: 'GET',
     path: '/users',
     access: 'staff',
     summary: 'The staff',
@@ -778,6 +800,14 @@ function safeDecode(part: string): string {
   }
 }
 
+/** Who sends a request: a partner where one of the staff looks at what that partner sees. Null for nobody. */
+async function callerOf(runtime: Runtime, request: Request, previews = true): Promise<Authenticated | null> {
+  const headers = { authorization: request.headers.get('authorization'), cookie: request.headers.get('cookie') };
+  const known = await runtime.sessions.authenticate(headers);
+  const as = request.headers.get('kith-as');
+  return known && as !== null && previews ? { ...known, principal: await runtime.partners.previewer(known.principal, as) } : known;
+}
+
 /** Answers a request to `/api/v1…`. Throws {@link KithError}s, which the caller turns into problems. */
 export async function dispatch(runtime: Runtime, request: Request, ip: string): Promise<Response> {
   const url = new URL(request.url);
@@ -788,13 +818,7 @@ export async function dispatch(runtime: Runtime, request: Request, ip: string): 
     throw new KithError(405, 'method_not_allowed', `This path takes ${[...new Set(found.allowed)].join(', ')}.`);
   }
   const { route, params } = found;
-  const headers = { authorization: request.headers.get('authorization'), cookie: request.headers.get('cookie') };
-  const known = route.access === 'public' ? null : await runtime.sessions.authenticate(headers);
-  const as = request.headers.get('kith-as');
-  const auth =
-    known && as !== null && route.access !== 'person'
-      ? { ...known, principal: await runtime.partners.previewer(known.principal, as) }
-      : known;
+  const auth = route.access === 'public' ? null : await callerOf(runtime, request, route.access !== 'person');
   const write = request.method !== 'GET' && request.method !== 'HEAD';
   const origin = request.headers.get('origin');
   if (write && (auth?.via === 'cookie' || (route.access === 'public' && origin !== null)) && !runtime.sessions.originAllowed(origin)) {
@@ -819,6 +843,7 @@ export async function dispatch(runtime: Runtime, request: Request, ip: string): 
     ip,
     language: languageOf(auth?.user?.language, request.headers.get('accept-language')),
     body: (limit = BODY_LIMIT) => readBody(request, limit),
+    again: () => callerOf(runtime, request),
   });
   if (auth?.cookie && !response.headers.has('set-cookie')) response.headers.append('set-cookie', auth.cookie);
   return response;
