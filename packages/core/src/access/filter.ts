@@ -53,6 +53,7 @@ const SYSTEM_SPECS: Record<string, Field> = {
   updatedAt: { type: 'dateTime' },
   createdBy: { type: 'user' },
   updatedBy: { type: 'user' },
+  deletedAt: { type: 'dateTime' },
 };
 
 /** A field by its name, system fields included; undefined when the object has none. */
@@ -186,12 +187,8 @@ function pathSql(
   depth: number,
 ): Bool {
   const name = comparison.field.slice(0, dot);
-  const field = scope.ruled || mayRead(object, scope.principal, name) ? object.fields.get(name) : undefined;
-  const target = field?.spec.type === 'ref' ? scope.model.objects.get(field.spec.to) : undefined;
-  const { outside } = scope.principal;
-  // For people from outside nothing lies behind a reference to what is not opened to them.
-  const closed = !scope.ruled && outside !== undefined && target?.portals.has(outside.audience) !== true;
-  if (!target || closed || depth > 2) return refuse(`"${comparison.field.slice(0, 80)}" is not a path over references of ${object.name}.`);
+  const target = behind(scope, object, name);
+  if (!target || depth > 2) return refuse(`"${comparison.field.slice(0, 80)}" is not a path over references of ${object.name}.`);
   const inner = `${alias}_${name}`;
   // "is not X" over a path means "there is no X at its end": an empty reference is not X either.
   const opposite: Partial<Record<Operator, Operator>> = { ne: 'eq', nin: 'in' };
@@ -210,6 +207,48 @@ function pathSql(
   const exists = sql<boolean>`exists (select from ${sql.id(target.plugin, target.key)} as ${sql.id(inner)}
     where ${sql.ref(`${inner}.id`)} = ${sql.ref(`${alias}.${name}`)} and ${ruleSql(scope, target, inner, accessOf(target, scope.principal).read)} and ${condition})`;
   return (absent || flipped !== undefined) !== negated ? sql<boolean>`not ${exists}` : exists;
+}
+
+/** The object that a reference leads to, for whoever may read the reference. */
+function behind(scope: Scope, object: ModelObject, name: string): ModelObject | undefined {
+  const field = scope.ruled || mayRead(object, scope.principal, name) ? object.fields.get(name) : undefined;
+  const target = field?.spec.type === 'ref' ? scope.model.objects.get(field.spec.to) : undefined;
+  const { outside } = scope.principal;
+  // For people from outside nothing lies behind a reference to what is not opened to them.
+  return !scope.ruled && outside !== undefined && target?.portals.has(outside.audience) !== true ? undefined : target;
+}
+
+/** What a path over references leads to. */
+export interface Reached {
+  /** The object that has the field at the end. */
+  object: ModelObject;
+  field: ModelField;
+  column: RawBuilder<unknown>;
+  /** What leads there from `alias`; empty for a field of the object itself. */
+  joins: RawBuilder<unknown>[];
+}
+
+/**
+ * Follows `company.country` from rows called `alias`, as a filter does, but for its value: a record on the way that the
+ * principal may not read is as if it were not there. Undefined where there is no such path for them.
+ */
+export function reach(scope: Scope, object: ModelObject, alias: string, path: string): Reached | undefined {
+  const names = path.split('.');
+  if (names.length > 4) return undefined;
+  const joins: RawBuilder<unknown>[] = [];
+  let at = object;
+  let from = alias;
+  for (const name of names.slice(0, -1)) {
+    const target = behind(scope, at, name);
+    if (!target) return undefined;
+    const to = `${from}_${name}`;
+    joins.push(sql`left join ${sql.id(target.plugin, target.key)} as ${sql.id(to)}
+      on ${sql.ref(`${to}.id`)} = ${sql.ref(`${from}.${name}`)} and ${ruleSql(scope, target, to, accessOf(target, scope.principal).read)}`);
+    at = target;
+    from = to;
+  }
+  const target = readableTarget(at, scope.principal, names.at(-1)!);
+  return target && { object: at, field: target.field, column: sql.ref(`${from}.${target.column}`), joins };
 }
 
 /** A day counted from today, as ISO 8601 has it, in UTC. */

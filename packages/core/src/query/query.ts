@@ -20,7 +20,7 @@ import { KithError, malformed } from '../errors.ts';
 import { filterSql, likeLiteral, readableTarget, ruleSql, type Scope } from '../access/filter.ts';
 import { accessOf, mayRead } from '../access/grant.ts';
 import type { OutsideReader } from '../access/outside.ts';
-import { canonicalDecimal } from '@kith/sdk';
+import { groupsOf, groupsSql, moneyOf, planGroups, type Grouped, type Grouping, type GroupRow } from './groups.ts';
 import { audienceColumns, fromColumn, searchFieldsFor, searchSql, type SystemRow } from '../records/columns.ts';
 import { MOST_FOUND, searchFunction } from '../schema/wall.ts';
 
@@ -175,36 +175,11 @@ export class Query {
     return result;
   }
 
-  /** Counts (and sums) per value of a select field: the columns of a board. */
-  async groups(
-    principal: Principal,
-    object: ModelObject,
-    options: ListOptions,
-    by: string,
-    total?: string,
-  ): Promise<{ value: string | null; count: number; sum?: FieldValue | Money[] }[]> {
+  /** Counts (and sums) per value of a field, its own or one over references; see {@link groupsOf}. */
+  async groups(principal: Principal, object: ModelObject, options: ListOptions, grouping: Grouping): Promise<Grouped> {
     const scope: Scope = { model: this.#model, principal };
-    const field = readableTarget(object, principal, by)?.field;
-    if (field?.type !== 'select') throw malformed(`"${by}" cannot group a list; only select fields can.`);
-    const summed = total === undefined ? undefined : readableTarget(object, principal, total)?.field;
-    if (total !== undefined && summed?.type !== 'number' && summed?.type !== 'money') throw malformed(`"${total}" cannot be summed.`);
-    const money = summed?.type === 'money';
-    const column = sql.ref(`o.${total ?? by}`);
-    const rows = await this.#run<{ value: string | null; n: number; sum: string | null; currency: string | null }>(
-      principal,
-      sql`select ${sql.ref(`o.${by}`)} as value, count(*) as n,
-        ${summed ? sql`sum(${money ? sql`(${column}).amount` : column})::text` : sql`null`} as sum, ${money ? sql`(${column}).currency` : sql`null`} as currency
-        from ${sql.id(object.plugin, object.key)} as o where ${this.#where(scope, object, options)} group by 1, 4 order by 1, 4`,
-    );
-    const groups = new Map<string | null, { value: string | null; count: number; sum?: FieldValue | Money[] }>();
-    for (const row of rows) {
-      const group = groups.get(row.value) ?? { value: row.value, count: 0, ...(summed ? { sum: money ? [] : 0 } : {}) };
-      group.count += row.n;
-      if (money && row.sum !== null) (group.sum as Money[]).push(moneyOf(row.sum, row.currency));
-      else if (summed && !money) group.sum = Number(row.sum ?? 0);
-      groups.set(row.value, group);
-    }
-    return [...groups.values()];
+    const plan = planGroups(scope, object, grouping);
+    return groupsOf(plan, await this.#run<GroupRow>(principal, groupsSql(object, plan, this.#where(scope, object, options))));
   }
 
   /** The statement and its values, for looking at its plan. */
@@ -289,7 +264,7 @@ function sortKeys(object: ModelObject, principal: Principal, sort: readonly stri
         field,
         column: field.type === 'money' ? sql`(${ref}).amount` : ref,
         // Even a required field is empty in records that are older than it.
-        nullable: !system,
+        nullable: !system || name === 'deletedAt',
         descending,
         cast:
           field.type === 'money' || field.type === 'number'
@@ -420,11 +395,6 @@ interface FoundPage {
 /** The page of a search that is neither sorted nor filtered besides: then nothing beyond the page need be found. */
 const pageOf = (options: ListOptions, keys: readonly Key[], cursor: Cursor | undefined, limit: number): FoundPage | undefined =>
   keys.length > 0 || options.filter || options.ids ? undefined : { before: cursor?.id ?? null, most: limit + 1 };
-
-const moneyOf = (amount: string | null, currency: string | null): Money => ({
-  amount: canonicalDecimal(amount ?? '0'),
-  currency: currency ?? '',
-});
 
 /** A row as it travels. */
 export function toRec(object: ModelObject, fields: readonly ModelField[], row: Row, { outside }: Principal): Rec {

@@ -52,6 +52,8 @@ export const SYSTEM_FIELDS: Record<string, { column: string; type: 'dateTime' | 
   createdBy: { column: 'created_by', type: 'user' },
   updatedAt: { column: 'updated_at', type: 'dateTime' },
   updatedBy: { column: 'updated_by', type: 'user' },
+  /** Of use over references: what points at a record in the bin. */
+  deletedAt: { column: 'deleted_at', type: 'dateTime' },
 };
 
 /** SQL type of a field's column. */

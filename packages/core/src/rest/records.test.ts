@@ -699,7 +699,10 @@ describe('lists', () => {
     for (const limit of ['0', '501', '-1', '1.5', 'x']) await refused('GET', `${list}?limit=${limit}`, 400, 'malformed');
     await refused('GET', `${list}?count=all`, 400, 'malformed');
     await refused('GET', `${list}?totals=name`, 400, 'malformed');
-    await refused('GET', `${list}?group=name`, 400, 'malformed');
+    for (const group of ['memo', 'nowhere', 'day', 'day:hour', 'stage:month', 'thing.nowhere', 'name.thing', 'amount', 'constructor'])
+      await refused('GET', `${list}?group=${group}`, 400, 'malformed');
+    for (const top of ['0', '501', 'x']) await refused('GET', `${list}?group=stage&top=${top}`, 400, 'malformed');
+    await refused('GET', `${list}?group=stage&sum=version`, 400, 'malformed');
     await refused('GET', `${list}?group=stage&sum=name`, 400, 'malformed');
     const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
     for (const cursor of ['x', 'e30', encode([[], GONE, 1]), encode([['x'], GONE]), encode([[], 'x']), encode([[], '-'.repeat(36)])]) {

@@ -8,6 +8,7 @@ import { forbidden, invalid, KithError, malformed, notFound, unauthenticated } f
 import { parseFilter } from '../access/filter.ts';
 import { newId } from '../ids.ts';
 import { hasRole } from '../principal.ts';
+import { GROUPS_MAX, type Grouping } from '../query/groups.ts';
 import { LIMIT_DEFAULT, LIMIT_MAX, type ListOptions } from '../query/query.ts';
 import { referencesFor, titleOf, titlesOf, type References } from '../query/present.ts';
 import { mayRead } from '../access/grant.ts';
@@ -75,8 +76,10 @@ const LISTED = {
   fields: 'names of the fields wanted',
   count: 'none, capped or exact',
   totals: 'names of fields to sum up over the whole list',
-  group: 'a select field to count by',
+  group:
+    'a field to count by, or a path over references (order.company.country); a date with its bucket: order.orderDate:month (day, week, month, quarter or year). Answered under "groups", money by currency; what is behind a reference that the caller may not read counts as empty',
   sum: 'the field to sum up in each group',
+  top: `how many groups, the largest first and of dates the latest, at most ${GROUPS_MAX}; the others are told together under "rest"`,
   ...PAGED,
   ...REFS,
 };
@@ -165,6 +168,13 @@ export function listOptions(url: URL): ListOptions {
     options.count = count;
   }
   return options;
+}
+
+function groupingOf({ searchParams: params }: URL, by: string): Grouping {
+  const top = params.get('top');
+  if (top !== null && (!/^\d{1,3}$/.test(top) || Number(top) < 1 || Number(top) > GROUPS_MAX))
+    throw malformed(`"top" is a whole number from 1 to ${GROUPS_MAX}.`);
+  return { by, sum: params.get('sum') || undefined, top: top === null ? undefined : Number(top) };
 }
 
 const wantsRefs = (call: Call): boolean => call.url.searchParams.get('refs') === '1';
@@ -307,16 +317,17 @@ export const routes: readonly Route[] = [
       const [page, summed, groups] = await Promise.all([
         query.list(call.principal, object, { ...options, ...(fields ? { fields } : {}) }),
         totals ? query.totals(call.principal, object, options, totals) : undefined,
-        group ? query.groups(call.principal, object, options, group, call.url.searchParams.get('sum') ?? undefined) : undefined,
+        group ? query.groups(call.principal, object, options, groupingOf(call.url, group)) : undefined,
       ]);
       const shown = await presented(call, object, page.data);
+      if (groups && shown.refs) Object.assign(shown.refs, await referencesFor(call.runtime, call.principal, groups.named));
       const data = options.fields ? shown.data.map((rec) => ({ ...rec, fields: picked(rec.fields, options.fields!) })) : shown.data;
       return json({
         ...page,
         ...shown,
         data,
         ...(summed ? { totals: summed } : {}),
-        ...(groups ? { groups } : {}),
+        ...(groups ? { groups: groups.groups, ...(groups.rest ? { rest: groups.rest } : {}) } : {}),
       });
     },
   },
