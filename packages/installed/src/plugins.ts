@@ -1,9 +1,10 @@
 // Generated from plugins/* by packages/installed/generate.ts; do not edit.
 import type { AnyPlugin } from '@kith/sdk';
 import { contacts } from '@kith/plugin-contacts/plugin';
-import { portals } from '@kith/plugin-portals/plugin';
 import { sales } from '@kith/plugin-sales/plugin';
+import { insights } from '@kith/plugin-insights/plugin';
+import { portals } from '@kith/plugin-portals/plugin';
 import { logistics } from '@kith/plugin-logistics/plugin';
 import { suppliers } from '@kith/plugin-suppliers/plugin';
 
-export const plugins: AnyPlugin[] = [contacts, portals, sales, logistics, suppliers];
+export const plugins: AnyPlugin[] = [contacts, sales, insights, portals, logistics, suppliers];

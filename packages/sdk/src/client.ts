@@ -21,6 +21,8 @@ export interface Slots<P> {
   'record.panel': Titled<P> & OnObject<P> & { insteadOf?: `${string}.${string}.${string}`; load: Lazy };
   /** A tab in the record page's centre. Props: `{ record }`. `first`: the page opens with it. */
   'record.tab': Titled<P> & OnObject<P> & { insteadOf?: `${string}.${string}.${string}`; first?: boolean; load: Lazy };
+  /** A page for the staff, in the rail's section of its plugin's part. Props: `{}`. */
+  'nav.page': Titled<P> & { icon: string; load: Lazy };
   /** A page of every portal, beside the lists that its declaration names. Props: `{ portal }`. `admin`: for the partners' administrators only. */
   'portal.page': Titled<P> & { icon: string; admin?: boolean; load: Lazy };
   /** What a portal shows of a record, in the place of the list of its fields. Props: `{ portal, record }`. */

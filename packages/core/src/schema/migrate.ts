@@ -211,7 +211,7 @@ function indexesOf(model: Model, object: ModelObject): Map<string, [string, stri
     const column = quote(field.name);
     const name = short(`${object.key}_${field.name}`);
     if (field.type === 'multiSelect' || field.type === 'refs') indexes.set(name, ['create index', `using gin (${column}) ${live}`]);
-    else if (field.type === 'money') indexes.set(name, ['create index', `((${column}).amount, id) ${live}`]);
+    else if (field.type === 'money') indexes.set(name, ['create index', `(((${column}).amount), id) ${live}`]);
     else indexes.set(name, ['create index', `(${column}, id) ${live}`]);
   }
   for (const columns of object.unique) {
@@ -254,7 +254,8 @@ function leadingSorts(model: Model, object: ModelObject): Map<string, string[]> 
     const columns = selections.flatMap(({ sort }) => {
       const field = object.fields.get(sort?.[0]?.replace(/^-/, '') ?? '');
       if (!field) return [];
-      return field.type === 'money' ? [`(${quote(field.name)}).amount`] : [quote(field.name)];
+      // An expression in an index stands in brackets of its own.
+      return field.type === 'money' ? [`((${quote(field.name)}).amount)`] : [quote(field.name)];
     });
     found.set(audience.key, columns);
   }

@@ -1,5 +1,5 @@
 /** What plugins add to the pages. */
-import type { Lazy } from '@kith/sdk';
+import type { Lazy, Part } from '@kith/sdk';
 import type { App, Shown } from '@kith/ui/app.svelte.ts';
 import type { Language } from '@kith/ui/types.ts';
 import type { Component } from 'svelte';
@@ -37,6 +37,39 @@ export async function slotsOf(kind: 'record.panel' | 'record.tab', object: strin
         first: 'first' in slot && slot.first === true,
       }));
   });
+}
+
+/** A page that a plugin adds for the staff. */
+export interface NavPage {
+  plugin: string;
+  part: Part;
+  id: string;
+  title: string;
+  icon: string;
+  href: string;
+}
+
+/** The pages that plugins add for the staff, as the rail lists them. */
+export async function navPages(language: Language): Promise<NavPage[]> {
+  const clients = await installed();
+  return clients.flatMap(({ plugin, slots }) => {
+    const words = plugin.locales[language] ?? plugin.locales.en ?? {};
+    return (slots['nav.page'] ?? []).map(({ id, title, icon }) => ({
+      plugin: plugin.id,
+      part: plugin.part,
+      id,
+      title: words[title] ?? title,
+      icon,
+      href: `/page/${plugin.id}/${id}`,
+    }));
+  });
+}
+
+/** One of these pages, to be shown. */
+export async function navPage(plugin: string, id: string): Promise<Pick<Slot, 'id' | 'load'> | null> {
+  const client = (await installed()).find((one) => one.plugin.id === plugin);
+  const slot = client?.slots['nav.page']?.find((one) => one.id === id);
+  return slot ? { id: `${plugin}.${id}`, load: slot.load } : null;
 }
 
 /** The pages that plugins add to the portals. */
