@@ -1,5 +1,5 @@
 /** A world for tests: a real database of its own, a runtime, and actors. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { AnyPlugin, AnyServer, ModelObject, Principal, Role } from '@kith/sdk';
 import { isDatabaseError } from './errors.ts';
 import type { Env } from './env.ts';
@@ -74,10 +74,16 @@ export async function createTestWorld(options: TestOptions): Promise<TestWorld> 
   const server = process.env[POSTGRES_VARIABLE];
   if (!server) throw new Error(`no test server: run this through vitest, whose global setup sets ${POSTGRES_VARIABLE}`);
   const { plugins, servers = [] } = options;
-  const template = `kith_template_${plugins
-    .map((one) => one.id)
-    .sort()
-    .join('_')}`;
+  // A database's name has at most 63 bytes, so that the plugins' own do not fit.
+  const template = `kith_template_${createHash('sha256')
+    .update(
+      plugins
+        .map((one) => one.id)
+        .sort()
+        .join(),
+    )
+    .digest('hex')
+    .slice(0, 16)}`;
   const made = templates.get(template) ?? makeTemplate(server, template, plugins, servers);
   templates.set(template, made);
   await made;
