@@ -76,6 +76,8 @@ interface FieldCommon {
   mode?: FieldMode;
   /** Derived fields only: keep their changes in the ledger. */
   tracked?: boolean;
+  /** Not shown on generic pages, lists and filters: a plugin's own screens show it. The API carries it. */
+  hidden?: boolean;
   /** Heading under which the record page shows the field. */
   group?: string;
   /** Give the column an index; set it where lists filter or sort by this field. */

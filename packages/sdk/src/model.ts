@@ -447,6 +447,7 @@ export function labelKeys(plugin: AnyPlugin): string[] {
     }
   }
   for (const audience of Object.keys(plugin.audiences ?? {})) keys.push(`audience.${audience}`);
+  for (const workflow of Object.keys(plugin.workflows ?? {})) keys.push(`workflow.${workflow}`);
   for (const [audience, portal] of Object.entries(plugin.portals ?? {})) {
     for (const page of Object.keys(portal.pages ?? {})) keys.push(`page.${audience}.${page}`);
   }

@@ -1,5 +1,5 @@
 /** The server half of a plugin: guards, action handlers, migrations and demo data, named after its declaration. */
-import type { FieldValue, ValueOf } from './field.ts';
+import type { AnyRef, FieldValue, ValueOf } from './field.ts';
 import type { Filter } from './filter.ts';
 import type { Model } from './model.ts';
 import type { AnyObject, AnyPlugin, Fields, FieldsOf, ObjectsOf, RecordFields } from './plugin.ts';
@@ -115,11 +115,19 @@ export interface RecordsDoor<M> {
   get<O extends keyof M & string>(object: O, id: string): Promise<Rec<FieldsOf<M[O]>>>;
   query<O extends keyof M & string>(object: O, options?: QueryOptions): Promise<{ data: Rec<FieldsOf<M[O]>>[]; nextCursor: string | null }>;
   create<O extends keyof M & string>(object: O, fields: Partial<FieldsOf<M[O]>>): Promise<Rec<FieldsOf<M[O]>>>;
-  /** Many at once, all or nothing; answers their ids in order. */
-  createMany<O extends keyof M & string>(object: O, rows: readonly Partial<FieldsOf<M[O]>>[]): Promise<string[]>;
+  /** Many at once, all or nothing; answers their ids in order. `causes`: ids of what each is made for, where these differ. */
+  createMany<O extends keyof M & string>(
+    object: O,
+    rows: readonly Partial<FieldsOf<M[O]>>[],
+    causes?: readonly string[],
+  ): Promise<string[]>;
   patch<O extends keyof M & string>(object: O, id: string, fields: Partial<FieldsOf<M[O]>>): Promise<Rec<FieldsOf<M[O]>>>;
   /** Changes many at once, each named once, all or nothing; what follows is done once for all of them. */
-  patchMany<O extends keyof M & string>(object: O, changes: readonly { id: string; fields: Partial<FieldsOf<M[O]>> }[]): Promise<void>;
+  patchMany<O extends keyof M & string>(
+    object: O,
+    changes: readonly { id: string; fields: Partial<FieldsOf<M[O]>> }[],
+    causes?: readonly string[],
+  ): Promise<void>;
   remove<O extends keyof M & string>(object: O, id: string): Promise<void>;
   /** Runs an action, with its own checks, as this door's principal. */
   act<O extends keyof M & string>(
@@ -146,6 +154,19 @@ export interface JobOptions {
   key?: string;
 }
 
+/** Something that concerns a person. */
+export interface Notice {
+  /** Id of a user of the staff; anybody else is passed over. */
+  to: string;
+  /** `plugin.name`; people choose by kind what they are told. Its name is `notice.<name>` in the plugin's catalogue. */
+  kind: string;
+  about?: AnyRef | null;
+  /** In plain words; without it the kind's own. */
+  text?: string;
+  /** A second notice with the same key to the same person is left out. */
+  key?: string;
+}
+
 /** What a handler gets. It changes records only through `records`. */
 export interface Context<P> {
   actor: Principal;
@@ -164,8 +185,16 @@ export interface Context<P> {
   sql: Sql;
   /** Adds a job of this plugin in the same transaction: it will be done once, or not at all if the transaction fails. Answers its id. */
   queue: (job: string, data: Json, options?: JobOptions) => Promise<string>;
+  /** Many at once. */
+  queueAll: (job: string, data: readonly Json[], options?: Omit<JobOptions, 'key'>) => Promise<void>;
   /** Removes jobs of this plugin by their key, if they still wait. */
   unqueue: (job: string, keys: readonly string[]) => Promise<void>;
+  /** Runs `work` so that, if it throws, what it did is taken back and the rest of the transaction stands. */
+  attempt: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The same context, on the same transaction, where what is done has another cause. */
+  because: (cause: { kind: string; id: string | null }) => Context<P>;
+  /** Tells people something that concerns them: it stands under their bell. */
+  notify: (notices: readonly Notice[]) => Promise<void>;
   /** The current time; tests set it. */
   clock: () => Date;
   log: (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => void;
@@ -237,8 +266,9 @@ export type Lane = (typeof LANES)[number];
 export interface QueuedJob {
   id: string;
   data: Json;
-  /** How often it was tried before. */
+  /** How often it was tried before, and why it last failed. */
   attempts: number;
+  error: string | null;
 }
 
 /** What became of a call to somebody outside. */

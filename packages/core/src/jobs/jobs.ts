@@ -294,7 +294,7 @@ export class Jobs {
     await this.#o.records.within(plugin, actor, async (ctx, client) => {
       const { rows } = await client.query<Row>({
         name: 'kith_job_take',
-        text: 'select id, data, attempts, outcome from kith.job where id = any($1) and state = $2 order by id for update skip locked',
+        text: 'select id, data, attempts, error, outcome from kith.job where id = any($1) and state = $2 order by id for update skip locked',
         values: [ids, state],
       });
       if (rows.length === 0) return;
@@ -358,7 +358,7 @@ export class Jobs {
         prepared = undefined;
         const { rows } = await client.query<Row>({
           name: 'kith_job_take',
-          text: 'select id, data, attempts, outcome from kith.job where id = any($1) and state = $2 order by id for update skip locked',
+          text: 'select id, data, attempts, error, outcome from kith.job where id = any($1) and state = $2 order by id for update skip locked',
           values: [[id], 'queued'],
         });
         const row = rows[0];

@@ -22,6 +22,22 @@ export async function addJob(
   return rows[0]!.id;
 }
 
+/** Adds many jobs in one statement. */
+export async function addJobs(
+  client: Queryable,
+  handler: string,
+  lane: Lane,
+  data: readonly Json[],
+  now: Date,
+  { due }: Pick<JobOptions, 'due'> = {},
+): Promise<void> {
+  await client.query({
+    name: 'kith_job_add_many',
+    text: `insert into kith.job (id, handler, lane, data, due) select id, $1, $2, data, $3 from unnest($4::uuid[], $5::jsonb[]) as t (id, data)`,
+    values: [handler, LANES.indexOf(lane), due ?? now, data.map(() => newId()), data.map((one) => JSON.stringify(one))],
+  });
+}
+
 /** Removes jobs that wait, by their keys. */
 export async function dropKeyed(client: Queryable, handler: string, keys: readonly string[]): Promise<void> {
   await client.query({

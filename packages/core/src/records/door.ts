@@ -31,7 +31,8 @@ import { conflict, forbidden, invalid, isDatabaseError, KithError, notFound, typ
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { hasRole, SYSTEM } from '../principal.ts';
-import { addJob, dropKeyed } from '../jobs/rows.ts';
+import { addJob, addJobs, dropKeyed } from '../jobs/rows.ts';
+import { addNotices } from '../notices.ts';
 import { foreignKeyName, sequenceName } from '../schema/migrate.ts';
 import type { Query } from '../query/query.ts';
 import { audienceColumns, columnList, columnType, fieldsOf, fromColumn, tableName, toLiteral, type SystemRow } from './columns.ts';
@@ -168,10 +169,17 @@ export class Records {
   }
 
   /** Inserts in chunks of {@link BULK}, and does what follows. */
-  async #insertAll(client: pg.PoolClient, actor: Actor, object: ModelObject, prepared: readonly Values[], committed: Told): Promise<Rec[]> {
+  async #insertAll(
+    client: pg.PoolClient,
+    actor: Actor,
+    object: ModelObject,
+    prepared: readonly Values[],
+    committed: Told,
+    causes?: readonly string[],
+  ): Promise<Rec[]> {
     const made: Rec[] = [];
     for (let i = 0; i < prepared.length; i += BULK) {
-      const recs = await this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed);
+      const recs = await this.#insert(client, actor, object, prepared.slice(i, i + BULK), committed, causes?.slice(i, i + BULK));
       const own = committed.length;
       await this.#follow(
         client,
@@ -759,7 +767,14 @@ export class Records {
     return prepared;
   }
 
-  async #insert(client: Queryable, actor: Actor, object: ModelObject, rows: readonly Values[], committed: Told): Promise<Rec[]> {
+  async #insert(
+    client: Queryable,
+    actor: Actor,
+    object: ModelObject,
+    rows: readonly Values[],
+    committed: Told,
+    causes?: readonly string[],
+  ): Promise<Rec[]> {
     await this.#checkReferences(client, actor.principal, object, rows);
     const fields = [...object.fields.values()].filter(
       (field) => rows.some((row) => row[field.name] != null) || (field.spec.type === 'text' && field.spec.sequence),
@@ -776,12 +791,12 @@ export class Records {
     // Each value goes in in its one form and would come back in it: only what Postgres itself decides is read back.
     const text = `with ins as (
           insert into ${tableName(object)} (${['id', 'created_by', 'updated_by', 'created_cause_kind', 'created_cause', ...columns].join(', ')})
-          select ${['t.id', '$2', '$2', '$3', '$4', ...selected].join(', ')}
-          from unnest($5::uuid[]${fields.map((_, i) => `, $${i + 7}::text[]`).join('')}) as t (${['id', ...columns].join(', ')})
+          select ${['t.id', '$2', '$2', '$3', 't.kith_cause', ...selected].join(', ')}
+          from unnest($5::uuid[], $4::uuid[]${fields.map((_, i) => `, $${i + 7}::text[]`).join('')}) as t (${['id', 'kith_cause', ...columns].join(', ')})
           returning ${['id', 'version', 'created_at', 'updated_at', ...numbered].join(', ')}),
         ob as (
           insert into kith.outbox (object, record, kind, author, version, changes, cause_kind, cause)
-          select $1, e.id, 'created', $2, 1, e.changes, $3, $4 from unnest($5::uuid[], $6::jsonb[]) as e (id, changes))
+          select $1, e.id, 'created', $2, 1, e.changes, $3, e.cause from unnest($5::uuid[], $6::jsonb[], $4::uuid[]) as e (id, changes, cause))
         select * from ins`;
     const name = this.#insertName(text);
     const result = await client.query<Pick<SystemRow, 'id' | 'version' | 'created_at' | 'updated_at'> & Record<string, unknown>>({
@@ -791,7 +806,7 @@ export class Records {
         object.name,
         actor.principal.id,
         actor.cause.kind,
-        actor.cause.id,
+        rows.map((_, i) => causes?.[i] ?? actor.cause.id),
         ids,
         rows.map((row) => JSON.stringify(creationEvent(object, row))),
         ...fields.map((field) => rows.map((row) => toLiteral(field, row[field.name] ?? null))),
@@ -1216,7 +1231,29 @@ export class Records {
         committed.queued = true;
         return addJob(client, `${plugin}.${name}`, job.lane ?? 'default', data, this.#o.clock(), options);
       },
+      queueAll: async (name, data, options = {}) => {
+        const job = server?.jobs?.[name];
+        if (!job) throw new Error(`plugin "${plugin}" has no job "${name}"`);
+        if (data.length === 0) return;
+        committed.queued = true;
+        await addJobs(client, `${plugin}.${name}`, job.lane ?? 'default', data, this.#o.clock(), options);
+      },
       unqueue: (name, keys) => dropKeyed(client, `${plugin}.${name}`, keys),
+      attempt: async (work) => {
+        const before = committed.length;
+        await client.query({ text: 'savepoint attempt' });
+        try {
+          const result = await work();
+          await client.query({ text: 'release savepoint attempt' });
+          return result;
+        } catch (error) {
+          await client.query({ text: 'rollback to savepoint attempt; release savepoint attempt' });
+          committed.length = before;
+          throw error;
+        }
+      },
+      because: (cause) => this.#context(client, { ...actor, cause }, committed, plugin),
+      notify: (notices) => addNotices(client, notices, actor.principal),
       clock: this.#o.clock,
       log: (level, message, data) => this.#o.log(level, message, { plugin, ...data }),
     };
@@ -1234,10 +1271,12 @@ export class Records {
         const prepared = this.#prepareCreates(actor, object, await this.#fill(client, object, [fields]), undefined, [fields]);
         return (await this.#explained(object, () => this.#insertAll(client, actor, object, prepared, committed)))[0] as never;
       },
-      createMany: async (name, rows) => {
+      createMany: async (name, rows, causes) => {
         const object = this.object(name);
         const prepared = this.#prepareCreates(actor, object, await this.#fill(client, object, rows), 'create', rows);
-        return (await this.#explained(object, () => this.#insertAll(client, actor, object, prepared, committed))).map(({ id }) => id);
+        return (await this.#explained(object, () => this.#insertAll(client, actor, object, prepared, committed, causes))).map(
+          ({ id }) => id,
+        );
       },
       patch: async (name, id, fields) => {
         const object = this.object(name);
@@ -1247,7 +1286,7 @@ export class Records {
           this.#patchOn(client, actor, object, id, fields, undefined, trusted, committed),
         )) as never;
       },
-      patchMany: async (name, changes) => {
+      patchMany: async (name, changes, causes) => {
         const object = this.object(name);
         const trusted = isTrusted(actor.principal);
         for (let i = 0; i < changes.length; i += BULK) {
@@ -1255,8 +1294,10 @@ export class Records {
           const ids = some.map(({ id }) => id).filter(isUuid);
           await this.#lock(client, object, ids);
           const planned: Planned[] = [];
-          for (const { id, fields } of some) {
-            const { changed } = await this.#patchUnit(client, actor, object, id, fields, undefined, trusted);
+          for (const [at, { id, fields }] of some.entries()) {
+            const cause = causes?.[i + at];
+            const by = cause === undefined ? actor : { ...actor, cause: { ...actor.cause, id: cause } };
+            const { changed } = await this.#patchUnit(client, by, object, id, fields, undefined, trusted);
             if (changed) planned.push(changed);
           }
           if (planned.length > 0) await this.#explained(object, () => this.#carryOut(client, actor, planned, committed));

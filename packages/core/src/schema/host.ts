@@ -286,4 +286,19 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
       `create table kith.schedule (name text primary key, expression text not null, next timestamptz not null)`,
     ],
   },
+  {
+    name: '0006-notices',
+    up: [
+      `create table kith.notice (
+         id uuid primary key, person uuid not null references kith."user" on delete cascade, kind text not null,
+         object text, record uuid, text text, key text, author uuid not null,
+         at timestamptz not null default clock_timestamp(), read_at timestamptz, mailed_at timestamptz)`,
+      `create index notice_of on kith.notice (person, at desc, id desc)`,
+      `create index notice_unread on kith.notice (person) where read_at is null`,
+      `create unique index notice_key on kith.notice (person, key) where key is not null`,
+      // What somebody wants to be told; everything unless they said otherwise.
+      `create table kith.notice_choice (
+         person uuid not null references kith."user" on delete cascade, kind text not null, wanted boolean not null, primary key (person, kind))`,
+    ],
+  },
 ];
