@@ -47,11 +47,13 @@ import ClipboardList from '@lucide/svelte/icons/clipboard-list';
 import Clock from '@lucide/svelte/icons/clock';
 import CloudOff from '@lucide/svelte/icons/cloud-off';
 import Code from '@lucide/svelte/icons/code';
+import Cog from '@lucide/svelte/icons/cog';
 import Coins from '@lucide/svelte/icons/coins';
 import Columns3 from '@lucide/svelte/icons/columns-3';
 import Contact from '@lucide/svelte/icons/contact';
 import Copy from '@lucide/svelte/icons/copy';
 import CornerDownLeft from '@lucide/svelte/icons/corner-down-left';
+import CornerDownRight from '@lucide/svelte/icons/corner-down-right';
 import Ellipsis from '@lucide/svelte/icons/ellipsis';
 import ExternalLink from '@lucide/svelte/icons/external-link';
 import Eye from '@lucide/svelte/icons/eye';
@@ -61,6 +63,7 @@ import File from '@lucide/svelte/icons/file';
 import FileText from '@lucide/svelte/icons/file-text';
 import Filter from '@lucide/svelte/icons/filter';
 import Flag from '@lucide/svelte/icons/flag';
+import FlaskConical from '@lucide/svelte/icons/flask-conical';
 import Folder from '@lucide/svelte/icons/folder';
 import GitBranch from '@lucide/svelte/icons/git-branch';
 import Globe from '@lucide/svelte/icons/globe';
@@ -90,6 +93,7 @@ import List from '@lucide/svelte/icons/list';
 import ListChecks from '@lucide/svelte/icons/list-checks';
 import ListFilter from '@lucide/svelte/icons/list-filter';
 import ListOrdered from '@lucide/svelte/icons/list-ordered';
+import ListTree from '@lucide/svelte/icons/list-tree';
 import Lock from '@lucide/svelte/icons/lock';
 import LogIn from '@lucide/svelte/icons/log-in';
 import LogOut from '@lucide/svelte/icons/log-out';
@@ -103,6 +107,7 @@ import MessagesSquare from '@lucide/svelte/icons/messages-square';
 import Minus from '@lucide/svelte/icons/minus';
 import Monitor from '@lucide/svelte/icons/monitor';
 import Moon from '@lucide/svelte/icons/moon';
+import MousePointerClick from '@lucide/svelte/icons/mouse-pointer-click';
 import Network from '@lucide/svelte/icons/network';
 import NotebookPen from '@lucide/svelte/icons/notebook-pen';
 import Package from '@lucide/svelte/icons/package';
@@ -117,6 +122,7 @@ import Percent from '@lucide/svelte/icons/percent';
 import Phone from '@lucide/svelte/icons/phone';
 import Pin from '@lucide/svelte/icons/pin';
 import Plane from '@lucide/svelte/icons/plane';
+import Play from '@lucide/svelte/icons/play';
 import Plus from '@lucide/svelte/icons/plus';
 import Quote from '@lucide/svelte/icons/quote';
 import Receipt from '@lucide/svelte/icons/receipt';
@@ -135,6 +141,7 @@ import ShieldCheck from '@lucide/svelte/icons/shield-check';
 import ShoppingBag from '@lucide/svelte/icons/shopping-bag';
 import ShoppingCart from '@lucide/svelte/icons/shopping-cart';
 import Sigma from '@lucide/svelte/icons/sigma';
+import SkipForward from '@lucide/svelte/icons/skip-forward';
 import SlidersHorizontal from '@lucide/svelte/icons/sliders-horizontal';
 import Sparkles from '@lucide/svelte/icons/sparkles';
 import SquareCheck from '@lucide/svelte/icons/square-check';
@@ -148,6 +155,7 @@ import Tag from '@lucide/svelte/icons/tag';
 import Tags from '@lucide/svelte/icons/tags';
 import Target from '@lucide/svelte/icons/target';
 import TextAlignStart from '@lucide/svelte/icons/text-align-start';
+import Timer from '@lucide/svelte/icons/timer';
 import Trash2 from '@lucide/svelte/icons/trash-2';
 import TrendingUp from '@lucide/svelte/icons/trending-up';
 import TriangleAlert from '@lucide/svelte/icons/triangle-alert';
@@ -213,11 +221,13 @@ export const ICONS = {
   clock: Clock,
   'cloud-off': CloudOff,
   code: Code,
+  cog: Cog,
   coins: Coins,
   'columns-3': Columns3,
   contact: Contact,
   copy: Copy,
   'corner-down-left': CornerDownLeft,
+  'corner-down-right': CornerDownRight,
   ellipsis: Ellipsis,
   'external-link': ExternalLink,
   eye: Eye,
@@ -227,6 +237,7 @@ export const ICONS = {
   'file-text': FileText,
   filter: Filter,
   flag: Flag,
+  'flask-conical': FlaskConical,
   folder: Folder,
   'git-branch': GitBranch,
   globe: Globe,
@@ -256,6 +267,7 @@ export const ICONS = {
   'list-checks': ListChecks,
   'list-filter': ListFilter,
   'list-ordered': ListOrdered,
+  'list-tree': ListTree,
   lock: Lock,
   'log-in': LogIn,
   'log-out': LogOut,
@@ -269,6 +281,7 @@ export const ICONS = {
   minus: Minus,
   monitor: Monitor,
   moon: Moon,
+  'mouse-pointer-click': MousePointerClick,
   network: Network,
   'notebook-pen': NotebookPen,
   package: Package,
@@ -283,6 +296,7 @@ export const ICONS = {
   phone: Phone,
   pin: Pin,
   plane: Plane,
+  play: Play,
   plus: Plus,
   quote: Quote,
   receipt: Receipt,
@@ -301,6 +315,7 @@ export const ICONS = {
   'shopping-bag': ShoppingBag,
   'shopping-cart': ShoppingCart,
   sigma: Sigma,
+  'skip-forward': SkipForward,
   'sliders-horizontal': SlidersHorizontal,
   sparkles: Sparkles,
   'square-check': SquareCheck,
@@ -314,6 +329,7 @@ export const ICONS = {
   tags: Tags,
   target: Target,
   'text-align-start': TextAlignStart,
+  timer: Timer,
   'trash-2': Trash2,
   'trending-up': TrendingUp,
   'triangle-alert': TriangleAlert,

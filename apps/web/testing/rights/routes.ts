@@ -424,6 +424,36 @@ export const rules: Record<string, RouteRule> = {
         },
       ];
     }),
+  'GET /jobs': (_world, caller) => [{ what: 'parked', path: '/jobs', expect: staffOnly(caller, 200, caller.role === 'admin') }],
+  'GET /jobs/summary': (_world, caller) => [
+    { what: 'at a glance', path: '/jobs/summary', expect: staffOnly(caller, 200, caller.role === 'admin') },
+  ],
+  'POST /jobs/{id}/replay': (world, caller) => [
+    {
+      what: 'one that is parked',
+      path: `/jobs/${world.parked}/replay`,
+      body: {},
+      expect: caller.role === 'admin' && staff(caller) ? [204, 404] : staffOnly(caller, 204, false),
+    },
+  ],
+  'DELETE /jobs/{id}': (world, caller) => [
+    {
+      what: 'one that is parked',
+      path: `/jobs/${world.parked}`,
+      expect: caller.role === 'admin' && staff(caller) ? [204, 404] : staffOnly(caller, 204, false),
+    },
+  ],
+  'POST /jobs/replay': (world, caller) => [
+    {
+      what: 'those named',
+      path: '/jobs/replay',
+      body: { ids: [world.parked] },
+      expect: staffOnly(caller, 200, caller.role === 'admin'),
+    },
+  ],
+  'POST /jobs/drop': (world, caller) => [
+    { what: 'those named', path: '/jobs/drop', body: { ids: [world.parked] }, expect: staffOnly(caller, 200, caller.role === 'admin') },
+  ],
   'GET /events': (world, caller) =>
     [undefined, ...world.objects].map((object) => {
       // From the beginning of this world: whatever ever happened and may be told is told.

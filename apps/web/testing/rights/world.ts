@@ -57,6 +57,8 @@ export interface RightsWorld extends TestWorld {
   collab: Collab;
   /** The id of a message of `GET /events` from before anything happened here. */
   beginning: string;
+  /** A job that is parked. */
+  parked: string;
   /** A cookie of somebody, anew. */
   cookieOf: (id: string) => Promise<Headers>;
   /** Looks at a record as the administrator does. */
@@ -83,6 +85,10 @@ export async function rightsWorld(): Promise<RightsWorld> {
   const objects = [...runtime.model.objects.values()];
   const records = await makeRecords(world, objects);
   const callers = await makeCallers(world, records, cookieOf, origin);
+  const { rows } = await runtime.pool.query<{ id: string }>(
+    `insert into kith.job (id, handler, lane, data, due, state, error, failed_at)
+     values (uuidv7(), 'nobody.knows', 1, '{}', now(), 'parked', 'It failed.', now()) returning id`,
+  );
   return {
     ...world,
     callers,
@@ -91,6 +97,7 @@ export async function rightsWorld(): Promise<RightsWorld> {
     url: `ws://127.0.0.1:${port}`,
     origin,
     collab,
+    parked: rows[0]!.id,
     beginning: new MessageIds(runtime.env.secret).write(0),
     cookieOf,
     look: (object, id) => runtime.records.get(world.me, runtime.records.object(object), id),

@@ -140,6 +140,12 @@ const cases: Record<string, Case> = {
   'GET /organisation': { path: () => '/organisation' },
   'PATCH /organisation': { path: () => '/organisation', body: () => ({ name: 'Laboratory' }) },
   'GET /openapi.json': { path: () => '/openapi.json' },
+  'GET /jobs': { path: () => '/jobs?state=parked' },
+  'GET /jobs/summary': { path: () => '/jobs/summary' },
+  'POST /jobs/{id}/replay': { path: () => `/jobs/${standing.id}/replay`, status: 404, body: () => ({}) },
+  'DELETE /jobs/{id}': { path: () => `/jobs/${standing.id}`, status: 404 },
+  'POST /jobs/replay': { path: () => '/jobs/replay', body: () => ({ handler: 'lab.nothing' }) },
+  'POST /jobs/drop': { path: () => '/jobs/drop', body: () => ({ handler: 'lab.nothing' }) },
   'GET /partners': { path: () => '/partners' },
   // This laboratory has no partners: whoever may ask is told what does not fit.
   'POST /partners/invitations': { path: () => '/partners/invitations', right: 'write', status: 422, body: () => ({}) },

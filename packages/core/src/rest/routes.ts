@@ -15,6 +15,7 @@ import { mayRead } from '../access/grant.ts';
 import { BULK, type Actor } from '../records/door.ts';
 import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
 import { eventStream } from './events.ts';
+import { jobRoutes } from './jobs.ts';
 import { languageOf, objectMeta, text } from './meta.ts';
 import { openApi } from './openapi.ts';
 import { invitationMeta, mailInvitation, partnerRoutes, principalMeta } from './partners.ts';
@@ -728,6 +729,7 @@ export const routes: readonly Route[] = [
     summary: 'This document',
     handle: async (call) => json(openApi(call.runtime.model, routesOf(call.runtime.servers))),
   },
+  ...jobRoutes((url) => limitOf(url, LIMIT_DEFAULT, 200)),
   ...partnerRoutes,
 ];
 
