@@ -21,6 +21,11 @@ export interface Slots<P> {
   'record.panel': Titled<P> & OnObject<P> & { insteadOf?: `${string}.${string}.${string}`; load: Lazy };
   /** A tab in the record page's centre. Props: `{ record }`. `first`: the page opens with it. */
   'record.tab': Titled<P> & OnObject<P> & { insteadOf?: `${string}.${string}.${string}`; first?: boolean; load: Lazy };
+  /**
+   * Entries of the menu of records' pages, of all objects unless one is named. The default export is a function of
+   * {@link RecordActions} of `@kith/ui`: it answers what may be done with a record, as it stands.
+   */
+  'record.action': { id: string; object?: keyof ObjectsOf<P> & string; load: Lazy };
   /** A page for the staff, in the rail's section of its plugin's part. Props: `{}`. */
   'nav.page': Titled<P> & { icon: string; load: Lazy };
   /** A page of every portal, beside the lists that its declaration names. Props: `{ portal }`. `admin`: for the partners' administrators only. */

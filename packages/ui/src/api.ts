@@ -52,8 +52,8 @@ export class Api {
   post<T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<T> {
     return this.#call<T>('POST', path, body, headers);
   }
-  patch<T>(path: string, body: unknown): Promise<T> {
-    return this.#call<T>('PATCH', path, body);
+  patch<T>(path: string, body: unknown, headers?: Record<string, string>): Promise<T> {
+    return this.#call<T>('PATCH', path, body, headers);
   }
   delete<T = void>(path: string): Promise<T> {
     return this.#call<T>('DELETE', path);

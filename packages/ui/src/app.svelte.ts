@@ -41,6 +41,9 @@ export class App {
   /** How plugins show values of a field, by `object.field`. */
   readonly shows = new SvelteMap<string, Component<Shown>>();
 
+  /** Whoever has something that would be lost by leaving the page says so here. */
+  readonly holds = new Set<() => boolean>();
+
   me = $state.raw<Me | null>(null);
   language = $state<Language>('en');
   timeZone = $state('UTC');

@@ -27,6 +27,9 @@ export function columnOf(app: App, object: ObjectMeta, name: string): FieldMeta 
   };
 }
 
+/** The fields that generic pages, lists and filters show. */
+export const shownFields = (object: ObjectMeta): FieldMeta[] => object.fields.filter((field) => !field.hidden);
+
 /** The value of a field or system field. */
 export function valueOf(record: Rec, name: string): FieldValue {
   if (isSystem(name)) return record[name] ?? null;

@@ -31,6 +31,8 @@ export interface FieldMeta {
   of?: string;
   /** Whether the caller may change it, by whatever way its mode has. */
   writable?: boolean;
+  /** Shown by its plugin's own screens only. */
+  hidden?: boolean;
 }
 
 export interface ActionMeta {
@@ -154,7 +156,8 @@ export type TimelineItem =
       cause?: Cause | null;
       fields: Record<string, [FieldValue, FieldValue]>;
     }
-  | { kind: 'activity' | 'task'; at: string; by: string; record: Rec };
+  /** A record about this one; the kind is its object's key. */
+  | { kind: string; at: string; by: string; record: Rec };
 
 export interface Cause {
   kind: string;

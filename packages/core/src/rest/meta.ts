@@ -146,5 +146,6 @@ function specMeta(
     ...('percent' in spec && spec.percent ? { percent: true } : {}),
     ...('default' in spec && spec.default !== undefined ? { default: spec.default } : {}),
     ...('sequence' in spec && spec.sequence ? { numbered: true } : {}),
+    ...(spec.hidden ? { hidden: true } : {}),
   };
 }

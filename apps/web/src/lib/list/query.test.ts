@@ -1,6 +1,7 @@
 import type { ObjectMeta } from '@kith/ui/types.ts';
 import { describe, expect, it } from 'vitest';
-import { conditionsOf, filterOf, impliedBy, isChanged, readQuery, viewsOf, writeQuery, type ListView } from './query.ts';
+import { conditionsOf, filterOf } from '@kith/ui/filter/conditions.ts';
+import { impliedBy, isChanged, readQuery, viewsOf, writeQuery, type ListView } from './query.ts';
 
 const field = (name: string, type: ObjectMeta['fields'][number]['type'], more = {}): ObjectMeta['fields'][number] => ({
   name,

@@ -2,8 +2,9 @@
  * What a list shows. The address holds it: a view, and what was changed in it.
  * So a reload, a colleague with the link and the back button all see the same.
  */
-import type { Comparison, FieldValue, Filter } from '@kith/sdk';
-import { isRelative } from '@kith/ui/meta.ts';
+import type { FieldValue, Filter } from '@kith/sdk';
+import { conditionsOf, filterOf, isComparison } from '@kith/ui/filter/conditions.ts';
+import { isRelative, shownFields } from '@kith/ui/meta.ts';
 import type { Api, Query as Params } from '@kith/ui/api.ts';
 import type { Group, ObjectMeta, Page, Rec, Refs, SavedView, Total, ViewMeta } from '@kith/ui/types.ts';
 
@@ -38,14 +39,14 @@ export function viewsOf(object: ObjectMeta, saved: readonly SavedView[], all: st
 }
 
 function defaultColumns(object: ObjectMeta): string[] {
-  const rest = object.fields.filter(
+  const rest = shownFields(object).filter(
     (field) => !object.title.includes(field.name) && field.type !== 'richText' && field.type !== 'longText',
   );
   return [...object.title, ...rest.slice(0, 7).map((field) => field.name)];
 }
 
 const known = (object: ObjectMeta, name: string): boolean =>
-  object.fields.some((field) => field.name === name) || ['createdAt', 'updatedAt', 'createdBy', 'updatedBy'].includes(name);
+  shownFields(object).some((field) => field.name === name) || ['createdAt', 'updatedAt', 'createdBy', 'updatedBy'].includes(name);
 
 /** Reads the address. What it names and the object does not have is left out. */
 export function readQuery(object: ObjectMeta, views: readonly ListView[], search: URLSearchParams): ListQuery {
@@ -83,17 +84,6 @@ function readConditions(text: string | null): Filter[] | null {
     return null;
   }
 }
-
-/** A filter as a list of conditions that must all hold. */
-export function conditionsOf(filter: Filter | undefined): Filter[] {
-  if (!filter) return [];
-  return 'and' in filter ? filter.and : [filter];
-}
-export function filterOf(conditions: readonly Filter[]): Filter | undefined {
-  if (conditions.length === 0) return undefined;
-  return conditions.length === 1 ? conditions[0] : { and: [...conditions] };
-}
-export const isComparison = (filter: Filter): filter is Comparison => 'field' in filter;
 
 /** The values that a new record needs to be in the list, as far as single conditions tell. */
 export function impliedBy(conditions: readonly Filter[]): Record<string, FieldValue> {

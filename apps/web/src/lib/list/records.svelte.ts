@@ -9,10 +9,10 @@ import type { Changed } from '@kith/ui/live/live-lists.svelte.ts';
 import { complaintText, valueOf, within } from '@kith/ui/meta.ts';
 import type { FieldValue, ObjectMeta, Page, Rec, Total } from '@kith/ui/types.ts';
 import { SvelteMap, SvelteSet } from 'svelte/reactivity';
+import { filterOf } from '@kith/ui/filter/conditions.ts';
 import {
   countExactly,
   fieldsOf,
-  filterOf,
   MOST,
   PAGE_SIZE,
   readBoard,

@@ -1,4 +1,5 @@
 /** What a portal's cards and lists say of a record. */
+import { shownFields } from '@kith/ui/meta.ts';
 import type { Portal, PortalPage } from '@kith/ui/portal.ts';
 import type { FieldMeta, Filter, ObjectMeta, Page } from '@kith/ui/types.ts';
 
@@ -8,7 +9,7 @@ const MOST = 5;
 export function columnsOf(portal: Portal, object: ObjectMeta, page?: PortalPage): FieldMeta[] {
   const names = (page ?? portal.pages.find((one) => one.object === object.name))?.columns ?? object.views[0]?.columns ?? [];
   const found = names.flatMap((name) => object.fields.find((field) => field.name === name) ?? []);
-  const rest = found.length > 0 ? found : object.fields.filter((field) => field.type !== 'longText' && field.type !== 'richText');
+  const rest = found.length > 0 ? found : shownFields(object).filter((field) => field.type !== 'longText' && field.type !== 'richText');
   return rest.filter((field) => !object.title.includes(field.name));
 }
 

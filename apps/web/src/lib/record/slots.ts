@@ -1,5 +1,6 @@
 /** What plugins add to the pages. */
 import type { Lazy, Part } from '@kith/sdk';
+import type { RecordAction, RecordActions } from '@kith/ui/actions.ts';
 import type { App, Shown } from '@kith/ui/app.svelte.ts';
 import type { Language } from '@kith/ui/types.ts';
 import type { Component } from 'svelte';
@@ -37,6 +38,21 @@ export async function slotsOf(kind: 'record.panel' | 'record.tab', object: strin
         first: 'first' in slot && slot.first === true,
       }));
   });
+}
+
+/** What plugins say may be done with a record. One that fails takes nothing else with it. */
+export async function actionsOf(app: App, object: string, id: string): Promise<RecordAction[]> {
+  const clients = await installed();
+  const slots = clients.flatMap((client) =>
+    (client.slots['record.action'] ?? []).filter((slot) => slot.object === undefined || slot.object === object),
+  );
+  const found = await Promise.all(
+    slots.map(async ({ load }) => {
+      const { default: actions } = (await load()) as { default: RecordActions };
+      return actions(app, object, id).catch(() => []);
+    }),
+  );
+  return found.flat();
 }
 
 /** A page that a plugin adds for the staff. */

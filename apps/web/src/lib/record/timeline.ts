@@ -17,7 +17,7 @@ export type Changes = Record<string, [FieldValue, FieldValue]>;
 export type Entry =
   | { kind: 'created' | 'deleted' | 'restored'; key: string; at: string; by: string }
   | { kind: 'change'; key: string; at: string; by: string; cause: Cause | null; fields: Changes }
-  | { kind: 'activity' | 'task'; key: string; at: string; record: Rec };
+  | { kind: 'activity' | 'task' | 'related'; key: string; at: string; record: Rec };
 
 /** Changes of one person within this time are one entry. */
 const SESSION = 15 * 60_000;
@@ -50,8 +50,9 @@ export function fold(items: readonly TimelineItem[]): Entry[] {
   for (const item of items) {
     const { at } = item;
     const last = entries.at(-1);
-    if (item.kind === 'activity' || item.kind === 'task') {
-      entries.push({ kind: item.kind, key: item.record.id, at, record: item.record });
+    if ('record' in item) {
+      const kind = item.record.object === 'contacts.activity' ? 'activity' : item.record.object === 'contacts.task' ? 'task' : 'related';
+      entries.push({ kind, key: item.record.id, at, record: item.record });
     } else if (item.kind !== 'change') {
       entries.push({ kind: item.kind, key: `${item.kind}:${at}`, at, by: item.by });
     } else if (last?.kind === 'change' && last.by === item.by && Date.parse(last.at) - Date.parse(at) < SESSION) {

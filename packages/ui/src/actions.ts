@@ -1,0 +1,13 @@
+/** What plugins add to the menu of a record's page. */
+import type { App } from './app.svelte.ts';
+
+export interface RecordAction {
+  id: string;
+  label: string;
+  icon?: string;
+  /** Does it, and tells the person what came of it. What it throws is told by the page. */
+  run: () => Promise<void>;
+}
+
+/** What may be done with a record. Asked when its page opens, and again when the record changed. */
+export type RecordActions = (app: App, object: string, id: string) => Promise<RecordAction[]>;
