@@ -10,10 +10,18 @@ export type SystemFieldName = (typeof SYSTEM_FIELDS)[number];
 
 const isSystem = (name: string): name is SystemFieldName => (SYSTEM_FIELDS as readonly string[]).includes(name);
 
-/** A field or system field of an object, by name. */
+/** A field or system field of an object, by name; in a filter also one over references (`company.country`), which bears their labels. */
 export function columnOf(app: App, object: ObjectMeta, name: string): FieldMeta | undefined {
+  const dot = name.indexOf('.');
+  if (dot >= 0) {
+    const reference = object.fields.find((field) => field.name === name.slice(0, dot));
+    const target = reference?.to === undefined ? undefined : app.object(reference.to);
+    const end = target && columnOf(app, target, name.slice(dot + 1));
+    return reference && end && { ...end, name, label: `${reference.label} › ${end.label}` };
+  }
   const own = object.fields.find((field) => field.name === name);
-  if (own || !isSystem(name)) return own;
+  // Lists hold what is not in the bin; of use is the time of what they point at.
+  if (own || (!isSystem(name) && name !== 'deletedAt')) return own;
   const time = name.endsWith('At');
   return {
     name,
