@@ -28,3 +28,4 @@ export type { ListChange } from './live/lists.ts';
 export { languageOf } from './rest/meta.ts';
 export { sendResponse, toRequest } from './rest/http.ts';
 export type { SessionUser, Authenticated } from './sessions/sessions.ts';
+export { isSchedule, nextTime } from './jobs/jobs.ts';

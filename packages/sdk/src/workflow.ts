@@ -78,3 +78,17 @@ export interface ShippedWorkflow extends Workflow {
   /** Whether it is on until somebody switches it off. */
   enabled: boolean;
 }
+
+/** Kinds of steps. */
+export const STEP_KINDS = [
+  'create',
+  'change',
+  'task',
+  'notify',
+  'mail',
+  'action',
+  'wait',
+  'waitUntil',
+  'branch',
+  'each',
+] as const satisfies readonly Step['kind'][];

@@ -272,6 +272,27 @@ export const suppliers = definePlugin({
     }),
   },
   audiences: { supplier: { icon: 'factory', of: 'contacts.company' } },
+  workflows: {
+    /** Somebody looks after each line that a supplier confirms for later than required. */
+    late: {
+      enabled: true,
+      trigger: { on: 'changed', object: 'suppliers.purchaseOrderLine', field: 'confirmedDate' },
+      condition: { field: 'daysLate', op: 'gt', value: 0 },
+      steps: [
+        {
+          id: 'follow-up',
+          kind: 'task',
+          subject: '{{record.item}} on {{record.orderNumber}} comes {{record.daysLate}} days late',
+          details:
+            '{{record.supplier.name}} confirmed {{record.confirmedQuantity}} for {{record.confirmedDate}}; required by {{record.requiredDate}}.',
+          owner: { path: 'record.purchaseOrder.owner' },
+          dueInDays: 1,
+          priority: 'high',
+          once: true,
+        },
+      ],
+    },
+  },
   portals: {
     supplier: {
       objects: {

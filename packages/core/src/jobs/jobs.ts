@@ -446,6 +446,17 @@ export const consumerJob = (plugin: string, consumer: string): string => `${plug
 export const nextTime = (expression: string, after: Date): Date =>
   CronExpressionParser.parse(expression, { currentDate: after, tz: 'UTC' }).next().toDate();
 
+/** Whether a text is a cron expression. */
+export function isSchedule(expression: unknown): expression is string {
+  if (typeof expression !== 'string') return false;
+  try {
+    nextTime(expression, new Date());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const batchOf = (job: AnyJob | undefined): number => (job && !('call' in job) && (job.batch ?? 1) > 1 ? job.batch! : ONE_BY_ONE);
 
 class TookTooLong extends Error {
