@@ -1,10 +1,12 @@
 /** Automation: workflows that people build and plugins ship, and every run of them, step by step. */
 import { contacts } from '@kith/plugin-contacts/plugin';
-import { anyRef, boolean, dateTime, definePlugin, everyone, longText, need, nobody, object, ref, role, select, text } from '@kith/sdk';
+import { anyRef, boolean, dateTime, definePlugin, everyone, longText, need, object, ref, role, select, text } from '@kith/sdk';
 import de from '../locales/de.json' with { type: 'json' };
 import en from '../locales/en.json' with { type: 'json' };
 
 const BUILDERS = role('admin', 'manager');
+/** No role of people: runs are made by what they are runs of. */
+const SYSTEM = role();
 
 export const automation = definePlugin({
   id: 'automation',
@@ -57,7 +59,7 @@ export const automation = definePlugin({
         step: text({ mode: 'derived', group: 'facts' }),
         error: text({ mode: 'derived', max: 2000, group: 'facts' }),
       },
-      access: { read: everyone, create: nobody, update: nobody, delete: BUILDERS },
+      access: { read: everyone, create: SYSTEM, update: SYSTEM, delete: BUILDERS },
       views: {
         all: { type: 'table', columns: ['workflow', 'about', 'status', 'trigger', 'startedAt', 'endedAt', 'error'], sort: ['-startedAt'] },
         failed: {

@@ -140,8 +140,9 @@ export function canary(spec: Field): FieldValue {
       return new Date(Date.UTC(2101, 0, 1) + n * 86_400_000).toISOString().slice(0, 10);
     case 'dateTime':
       return new Date(Date.UTC(2101, 0, 1) + n * 86_400_000 + n).toISOString();
+    // Nobody would recognise it; and what is switched on may have to be right.
     case 'boolean':
-      return true;
+      return false;
     case 'select':
       return Object.keys(spec.options)[0]!;
     case 'multiSelect':

@@ -10,7 +10,7 @@ export const migrations: readonly Migration[] = [
       // Runs go on with the definition that they began with.
       `create table automation.version (hash text primary key, definition jsonb not null)`,
       `create table automation.state (
-         run uuid primary key, workflow uuid not null, version text not null references automation.version,
+         run uuid primary key, workflow uuid not null, hash text not null references automation.version,
          object text, record uuid, chain uuid[] not null)`,
       `create index state_workflow on automation.state (workflow)`,
       // The result of a step is written in the transaction of its effect; a second one cannot be.
@@ -41,24 +41,24 @@ export async function keepRuns(ctx: Ctx, runs: readonly Run[]): Promise<void> {
   const versions = [...texts.values()].sort((a, b) => (a.hash < b.hash ? -1 : 1));
   await ctx.sql`insert into automation.version (hash, definition)
     select * from unnest(${versions.map(({ hash }) => hash)}::text[], ${versions.map(({ text }) => text)}::jsonb[]) on conflict do nothing`;
-  await ctx.sql`insert into automation.state (run, workflow, version, object, record, chain)
-    select run, workflow, version, object, record, string_to_array(chain, ',')::uuid[] from unnest(${runs.map(({ id }) => id)}::uuid[],
+  await ctx.sql`insert into automation.state (run, workflow, hash, object, record, chain)
+    select run, workflow, hash, object, record, string_to_array(chain, ',')::uuid[] from unnest(${runs.map(({ id }) => id)}::uuid[],
       ${runs.map(({ workflow }) => workflow)}::uuid[], ${runs.map(({ definition }) => texts.get(definition)!.hash)}::text[],
       ${runs.map(({ record }) => record?.object ?? null)}::text[], ${runs.map(({ record }) => record?.id ?? null)}::uuid[],
-      ${runs.map(({ chain }) => chain.join(','))}::text[]) as t (run, workflow, version, object, record, chain)`;
+      ${runs.map(({ chain }) => chain.join(','))}::text[]) as t (run, workflow, hash, object, record, chain)`;
 }
 
 /** Lets a run go on with another definition. */
 export async function keepVersion(ctx: Ctx, run: string, workflow: Workflow): Promise<void> {
   const text = JSON.stringify(workflow);
   await ctx.sql`insert into automation.version (hash, definition) values (${hashOf(text)}, ${text}::jsonb) on conflict do nothing`;
-  await ctx.sql`update automation.state set version = ${hashOf(text)} where run = ${run}`;
+  await ctx.sql`update automation.state set hash = ${hashOf(text)} where run = ${run}`;
 }
 
 interface StateRow {
   run: string;
   workflow: string;
-  version: string;
+  hash: string;
   object: string | null;
   record: string | null;
   chain: string[];
@@ -67,8 +67,8 @@ interface StateRow {
 
 /** Runs that can go on, locked for this transaction; those that have ended, or were cancelled, are left out. */
 export async function takeRuns(ctx: Ctx, ids: readonly string[]): Promise<Run[]> {
-  const rows = await ctx.sql<StateRow>`select s.run, s.workflow, s.version, s.object, s.record, s.chain, v.definition
-    from automation.state s join automation.version v on v.hash = s.version where s.run = any(${ids}::uuid[]) order by s.run for update of s`;
+  const rows = await ctx.sql<StateRow>`select s.run, s.workflow, s.hash, s.object, s.record, s.chain, v.definition
+    from automation.state s join automation.version v on v.hash = s.hash where s.run = any(${ids}::uuid[]) order by s.run for update of s`;
   if (rows.length === 0) return [];
   const open = new Map(
     (
@@ -96,8 +96,8 @@ export async function takeRuns(ctx: Ctx, ids: readonly string[]): Promise<Run[]>
   // Runs of one version share its definition, so that they go on together.
   const definitions = new Map<string, Workflow>();
   return going.map((row) => {
-    const definition = definitions.get(row.version) ?? row.definition;
-    definitions.set(row.version, definition);
+    const definition = definitions.get(row.hash) ?? row.definition;
+    definitions.set(row.hash, definition);
     return {
       id: row.run,
       workflow: row.workflow,
