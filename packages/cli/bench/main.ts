@@ -14,6 +14,10 @@ const PARTS: Readonly<Record<string, { file: string; about: string }>> = {
     file: 'packages/cli/bench/partners.ts',
     about: 'What a supplier’s lists and searches read of 1,000,000 purchase order lines',
   },
+  scores: {
+    file: 'packages/cli/bench/scores.ts',
+    about: 'Revenue after 10,000 changes at 1,000,000 order lines (KITH_LONG=1: at 10,000,000 too)',
+  },
   collab: { file: 'packages/collab/bench/run.ts', about: 'Co-editing, beside Hocuspocus, y-websocket and a bare relay' },
 };
 
