@@ -79,6 +79,13 @@ function another(spec: Field, now: FieldValue | undefined): FieldValue {
 
 const query = (parameters: Record<string, string>): string => new URLSearchParams(parameters).toString();
 
+/** Whether groups hold as many records as the list does: no more than the caller sees, and each once. */
+function counted(body: unknown): string | undefined {
+  const { groups = [], rest, count } = body as { groups?: { count: number }[]; rest?: { count: number }; count?: number };
+  const sum = groups.reduce((all, group) => all + group.count, rest?.count ?? 0);
+  return sum === count ? undefined : `groups of ${sum} records in a list of ${count}`;
+}
+
 /**
  * A plugin's route, asked with parameters that name nothing: whoever is kept out by its access is told so before anything
  * is looked at; whom it lets in, it answers or refuses for another reason.
@@ -200,23 +207,28 @@ export const rules: Record<string, RouteRule> = {
         const readable = portal ? portal.read.has(name) : true;
         const expect = open !== OK ? open : readable ? [200, 400] : [400];
         const shown = expect.includes(200);
-        const ask = (what: string, of: (field: string) => Record<string, string>): void => {
+        const ask = (what: string, of: (field: string) => Record<string, string>, more: typeof check = () => undefined): void => {
           cells.push({
             what: `${object.name} ${what} ${name}`,
             path: `${path}?${query(of(name))}`,
             expect,
             ...(shown
-              ? { check: (body) => ('data' in (body as object) ? check(body) : undefined) }
+              ? { check: (body) => ('data' in (body as object) ? (check(body) ?? more(body)) : undefined) }
               : { like: { path: `${path}?${query(of('nowhere'))}` } }),
           });
         };
         ask('sorted by', (field) => ({ sort: field }));
         ask('filtered by', (field) => ({ filter: JSON.stringify({ field, op: 'isNull', value: false }) }));
         ask('with', (field) => ({ fields: field }));
-        if (spec.type === 'select') ask('grouped by', (field) => ({ group: field }));
+        // A group counts what the list counts, whatever it is grouped by.
+        const bucket = spec.type === 'date' || spec.type === 'dateTime' ? ':month' : '';
+        ask('grouped by', (field) => ({ group: `${field}${bucket}`, count: 'exact', limit: '1' }), counted);
         if (spec.type === 'number' || spec.type === 'money') ask('totalled by', (field) => ({ totals: field }));
         if (spec.type === 'ref')
           ask('filtered beyond', (field) => ({ filter: JSON.stringify({ field: `${field}.id`, op: 'isNull', value: false }) }));
+        if (spec.type === 'ref')
+          for (const beyond of world.objects.find((one) => one.name === spec.to)!.title)
+            ask(`grouped by ${beyond} beyond`, (field) => ({ group: `${field}.${beyond}`, count: 'exact', limit: '1' }), counted);
       }
       return cells;
     }),
