@@ -90,6 +90,8 @@ export interface Runtime {
   origin: () => string;
   /** The port that the web listens on, once it is known. */
   setPort: (port: number) => void;
+  /** Whether this process moves the outbox now. */
+  leading: () => boolean;
   ready: () => boolean;
   setReady: (ready: boolean) => void;
   close: () => Promise<void>;
@@ -288,6 +290,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       setPort: (actual) => {
         port = actual;
       },
+      leading: () => relay.leading,
       ready: () => isReady,
       setReady: (ready) => {
         isReady = ready;

@@ -55,7 +55,8 @@ export const worksServer = defineServer(works, {
       tries: 3,
       prepare: (job) => Promise.resolve((job.data as Data).cancelled ? null : job.data),
       call: async (data, { key }): Promise<Outcome<Json>> => {
-        const { how } = data as Data;
+        const { how, url } = data as Data;
+        if (url !== undefined) await fetch(`${url}?key=${key}`);
         outside.calls.set(key, (outside.calls.get(key) ?? 0) + 1);
         if (how === 'refuse') return { state: 'refused', retry: false, error: 'No such person.' };
         if (how === 'busy') return { state: 'refused', retry: true, error: 'Come again.' };
@@ -84,6 +85,12 @@ export const worksServer = defineServer(works, {
         for (const { record, changes } of events.filter(({ kind }) => kind === 'settled'))
           await ctx.asPlugin.create('works.effect', { of: record, kind: `settled ${JSON.stringify(changes)}` });
         for (const name of names) if (name.startsWith('job ')) await ctx.queue('make', { of: name });
+        const url = process.env['KITH_TEST_OUTSIDE'];
+        if (url !== undefined)
+          await ctx.queueAll(
+            'call',
+            created.filter((_, i) => names[i]!.startsWith('call ')).map(({ record }) => ({ of: record, url })),
+          );
       },
     },
   },
