@@ -62,6 +62,13 @@ const catchUp = async (): Promise<void> => {
   await run((ctx) => follow(events, ctx), 'consumer');
 };
 
+/** The nightly job, as the worker runs it. */
+const night = (): Promise<void> =>
+  run(async (ctx) => {
+    const job = server.jobs!.classify!;
+    if ('run' in job) await job.run([{ id: '', data: {}, attempts: 0, error: null }], ctx as unknown as Context<AnyPlugin>);
+  });
+
 const request = async (method: string, path: string, body?: unknown): Promise<Rec> => {
   const answer = await world.request(method, `/records/${path}`, { key, ...(body === undefined ? {} : { body }) });
   expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(300);
@@ -150,6 +157,12 @@ describe('revenue', () => {
     expect(await run((ctx) => refresh(ctx))).toBe(false);
     expect((await fields(both)).insights__revenue).toEqual({ amount: '300.00', currency: 'EUR' });
     expect(await revenue(other)).toBeNull();
+
+    // Without any order in between, the night finds it.
+    await world.runtime.setup.setSetting('organisation', { name: 'Us', language: 'en', currency: 'USD' });
+    await night();
+    expect((await fields(both)).insights__revenue).toEqual({ amount: '7.00', currency: 'USD' });
+    expect(await fields(other)).toMatchObject({ insights__revenue: { amount: '1.00', currency: 'USD' }, insights__abcClass: 'B' });
   });
 
   it('is rebuilt from the orders, in parts, and finds what is wrong', async () => {

@@ -10,13 +10,17 @@ export const server = defineServer(insights, {
     revenue: { objects: FOLLOWED, unsettled: true, handle: follow },
   },
   jobs: {
-    /** Every night. Many changes are written in several transactions, each of which queues the next. */
+    /**
+     * Every night, with a look at whether each company has its revenue: the organisation may have another currency since.
+     * Many changes are written in several transactions, each of which queues the next.
+     */
     classify: {
       lane: 'bulk',
       schedule: '15 3 * * *',
       timeout: 900,
       run: async (_jobs, ctx) => {
-        if (await classify(ctx)) await ctx.queue('classify', {}, { key: 'more' });
+        if (await refresh(ctx)) await ctx.queue('refresh', {}, { key: 'more' });
+        else if (await classify(ctx)) await ctx.queue('classify', {}, { key: 'more' });
       },
     },
     /** Once a week, and first of all: finds the same as what was followed, or repairs it. */

@@ -58,6 +58,14 @@ const refTo = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` 
 const listOf = (items: Schema): Schema => ({ type: 'array', items });
 const objectOf = (properties: Record<string, Schema>): Schema => ({ type: 'object', properties });
 
+/** What a list answers when it was asked for totals or groups. */
+const TOTAL: Schema = { anyOf: [{ type: 'number' }, listOf(refTo('Money'))] };
+const GROUPS: Record<string, Schema> = {
+  totals: { type: 'object', additionalProperties: objectOf({ sum: TOTAL, avg: { anyOf: [TOTAL, { type: 'null' }] } }) },
+  groups: listOf(objectOf({ value: { type: ['string', 'boolean', 'null'] }, count: { type: 'integer' }, sum: TOTAL })),
+  rest: objectOf({ groups: { type: 'integer' }, count: { type: 'integer' }, sum: TOTAL }),
+};
+
 function answerSchema(answer: NonNullable<RouteDoc['answer']>, record: string | undefined): Schema {
   const one: Schema = record ? refTo(record) : { type: 'object' };
   switch (answer) {
@@ -69,7 +77,7 @@ function answerSchema(answer: NonNullable<RouteDoc['answer']>, record: string | 
       return objectOf({
         data: listOf(answer === 'records' ? one : { type: 'object' }),
         nextCursor: { type: ['string', 'null'] },
-        ...(answer === 'records' ? { count: { type: 'integer' }, countCapped: { type: 'boolean' } } : {}),
+        ...(answer === 'records' ? { count: { type: 'integer' }, countCapped: { type: 'boolean' }, ...GROUPS } : {}),
       });
   }
 }
