@@ -50,9 +50,13 @@ export async function follow(events: readonly ChangeEvent[], ctx: Ctx): Promise<
     if (object === ORDER && (whole || 'company' in changes)) orders.add(record);
     if (object === LINE && (whole || 'total' in changes || 'order' in changes)) {
       // A line that is new, or goes to another order, says where it belongs, and which one it leaves behind.
-      const named = (changes.order ?? []).filter((id): id is string => typeof id === 'string');
-      for (const id of named) orders.add(id);
-      if (named.length === 0) lines.add(record);
+      let named = false;
+      for (const id of changes.order ?? []) {
+        if (typeof id !== 'string') continue;
+        orders.add(id);
+        named = true;
+      }
+      if (!named) lines.add(record);
     }
     // Whoever is in the bin is not told what their revenue becomes.
     if (object === COMPANY && kind === 'restored') restored.push(record);
