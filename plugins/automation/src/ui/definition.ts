@@ -240,6 +240,10 @@ export function conditionText(app: App, t: Say, object: ObjectMeta | undefined, 
 export function titleOf(app: App, t: Say, step: Step, scope: Scope): string {
   return step.title?.trim() ? step.title : `${t(`kind.${step.kind}`)}${detail(app, t, step, scope)}`;
 }
+/** A text with the names of fields in the place of their paths. */
+const named = (app: App, t: Say, scope: Scope, text: string): string =>
+  text.replace(/\{\{\s*([^{}]*?)\s*\}\}/g, (_, path: string) => `‹${pathLabel(app, t, scope, path).split(' › ').at(-1)!}›`);
+
 function detail(app: App, t: Say, step: Step, scope: Scope): string {
   const text = ((): string => {
     switch (step.kind) {
@@ -252,11 +256,11 @@ function detail(app: App, t: Say, step: Step, scope: Scope): string {
           .join(', ');
       }
       case 'task':
-        return step.subject;
+        return named(app, t, scope, step.subject);
       case 'notify':
-        return step.text;
+        return named(app, t, scope, step.text);
       case 'mail':
-        return step.subject ?? step.template ?? '';
+        return named(app, t, scope, step.subject ?? step.template ?? '');
       case 'action':
         return objectAt(app, scope, step.target)?.actions.find(({ name }) => name === step.action)?.label ?? step.action;
       case 'wait': {
