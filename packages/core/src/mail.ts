@@ -99,19 +99,7 @@ export class Mailer {
 }
 
 /** Stages of a conversation with a mail server in which nothing has been handed over yet. */
-const BEFORE = new Set([
-  'CONN',
-  'EHLO',
-  'HELO',
-  'LHLO',
-  'STARTTLS',
-  'AUTH',
-  'AUTH PLAIN',
-  'AUTH LOGIN',
-  'AUTH CRAM-MD5',
-  'MAIL FROM',
-  'RCPT TO',
-]);
+const BEFORE = new Set(['EHLO', 'HELO', 'LHLO', 'STARTTLS', 'AUTH', 'AUTH PLAIN', 'AUTH LOGIN', 'AUTH CRAM-MD5', 'MAIL FROM', 'RCPT TO']);
 
 /** What an error of the mail server means: refused for good, refused for now, or perhaps taken. */
 function refusal(error: unknown): Outcome<Json> {
@@ -121,7 +109,15 @@ function refusal(error: unknown): Outcome<Json> {
   if (typeof responseCode === 'number' && responseCode >= 400) return { state: 'refused', retry: responseCode < 500, error: message };
   if (code === 'EENVELOPE' || code === 'EAUTH') return { state: 'refused', retry: code === 'EAUTH', error: message };
   if (command !== undefined && BEFORE.has(command)) return { state: 'refused', retry: true, error: message };
-  if (code === 'EDNS' || code === 'ECONNREFUSED') return { state: 'refused', retry: true, error: message };
+  // A connection that breaks is said to break at its beginning, wherever it was; only these were never made.
+  const { syscall } = error as { syscall?: string };
+  if (
+    code === 'EDNS' ||
+    syscall === 'connect' ||
+    syscall === 'getaddrinfo' ||
+    /^(Greeting never received|Connection timeout)/.test(message)
+  )
+    return { state: 'refused', retry: true, error: message };
   return { state: 'unknown', error: message };
 }
 

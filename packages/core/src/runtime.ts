@@ -211,7 +211,19 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       if (relay.leading) relay.wake();
       else bus.wake();
     };
-    const records = new Records({ writePool, db, model, servers, query, numbers, told: tell, queued: () => bus.jobsAdded(), log, clock });
+    const records = new Records({
+      writePool,
+      db,
+      model,
+      servers,
+      query,
+      numbers,
+      told: tell,
+      queued: () => bus.jobsAdded(),
+      origin: () => env.origin ?? `http://localhost:${port}`,
+      log,
+      clock,
+    });
     const tickets = new Tickets(pool, records);
     const partners = new Partners({ pool, model, records, accessChanged });
     const guests = new Guests({ pool, model, records, accessChanged });

@@ -46,6 +46,7 @@ export interface TestOptions {
   clock?: () => Date;
   log?: Log;
   background?: RuntimeOptions['background'];
+  smtpUrl?: string;
   /** Queues on this Redis instead of Postgres. */
   redisUrl?: string;
 }
@@ -89,7 +90,7 @@ export async function createTestWorld(options: TestOptions): Promise<TestWorld> 
   await made;
   const name = `kith_test_${process.pid}_${randomBytes(4).toString('hex')}`;
   const databaseUrl = await retrying(() => createDatabase(server, name, { template }));
-  const env: Env = { ...testEnv(databaseUrl), redisUrl: options.redisUrl };
+  const env: Env = { ...testEnv(databaseUrl), redisUrl: options.redisUrl, smtpUrl: options.smtpUrl };
   const log = options.log ?? createLog('error');
   const base = {
     plugins,

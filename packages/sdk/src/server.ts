@@ -195,6 +195,8 @@ export interface Context<P> {
   because: (cause: { kind: string; id: string | null }) => Context<P>;
   /** Tells people something that concerns them: it stands under their bell. */
   notify: (notices: readonly Notice[]) => Promise<void>;
+  /** Kith's own address, for links: `https://crm.example.com`. */
+  origin: () => string;
   /** The current time; tests set it. */
   clock: () => Date;
   log: (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => void;

@@ -66,6 +66,7 @@ export interface DoorOptions {
   told: (committed: readonly Committed[]) => void;
   /** Called after a commit that added jobs. */
   queued: () => void;
+  origin: () => string;
   log: Log;
   clock: () => Date;
 }
@@ -1254,6 +1255,7 @@ export class Records {
       },
       because: (cause) => this.#context(client, { ...actor, cause }, committed, plugin),
       notify: (notices) => addNotices(client, notices, actor.principal),
+      origin: this.#o.origin,
       clock: this.#o.clock,
       log: (level, message, data) => this.#o.log(level, message, { plugin, ...data }),
     };

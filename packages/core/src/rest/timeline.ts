@@ -28,7 +28,7 @@ export async function timeline(
   const before: Moment = cursor === null ? ['9999-12-31T00:00:00Z', rec.id] : momentOf(cursor);
   const sources = [...runtime.model.objects.values()].flatMap((from) => {
     const about = [...from.fields.values()].find((field) => field.type === 'anyRef');
-    return about ? [{ from, about }] : [];
+    return about && about.spec.hidden !== true ? [{ from, about }] : [];
   });
   const [changes, ...related] = await Promise.all([
     changesOf(runtime, rec, before, limit + 1),
