@@ -3,17 +3,17 @@ import type { Notice, Principal } from '@kith/sdk';
 import type { Queryable } from './database.ts';
 import { newId } from './ids.ts';
 
-/** Writes notices for those of the staff who are there and want them. */
-export async function addNotices(client: Queryable, notices: readonly Notice[], by: Principal): Promise<void> {
-  if (notices.length === 0) return;
-  await client.query({
+/** Writes notices for those of the staff who are there and want them; answers who they are. */
+export async function addNotices(client: Queryable, notices: readonly Notice[], by: Principal): Promise<string[]> {
+  if (notices.length === 0) return [];
+  const { rows } = await client.query<{ person: string }>({
     name: 'kith_notice_add',
     text: `insert into kith.notice (id, person, kind, object, record, text, key, author)
       select n.id, n.person, n.kind, n.object, n.record, n.text, n.key, $8
       from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[]) as n (id, person, kind, object, record, text, key)
       join kith."user" u on u.id = n.person and u.kind = 'staff' and u.active
       where not exists (select from kith.notice_choice c where c.person = n.person and c.kind = n.kind and not c.wanted)
-      on conflict do nothing`,
+      on conflict do nothing returning person`,
     values: [
       notices.map(() => newId()),
       notices.map(({ to }) => to),
@@ -25,4 +25,5 @@ export async function addNotices(client: Queryable, notices: readonly Notice[], 
       by.id,
     ],
   });
+  return [...new Set(rows.map(({ person }) => person))];
 }

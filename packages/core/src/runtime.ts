@@ -220,6 +220,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       numbers,
       told: tell,
       queued: () => bus.jobsAdded(),
+      noticed: (people) => bus.noticed(people),
       origin: () => env.origin ?? `http://localhost:${port}`,
       log,
       clock,

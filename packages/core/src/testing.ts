@@ -104,7 +104,7 @@ export async function createTestWorld(options: TestOptions): Promise<TestWorld> 
   const runtime = await createRuntime({ roles: options.roles ?? ['web'], ...base });
   const others: Runtime[] = [];
   const person = async (who: string, role: Role = 'member'): Promise<Principal> => {
-    const id = await runtime.sessions.createUser({ email: `${who.toLowerCase()}@test.example`, name: who, role });
+    const id = await runtime.sessions.createUser({ email: `${who.toLowerCase().replaceAll(' ', '.')}@test.example`, name: who, role });
     return { id, kind: 'staff', name: who, roles: [role] };
   };
   const me = await person('Me', options.as ?? 'admin');

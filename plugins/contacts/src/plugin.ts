@@ -116,6 +116,7 @@ export const contacts = definePlugin({
           indexed: true,
         }),
         due: date({ group: 'facts', indexed: true }),
+        reminder: dateTime({ group: 'facts' }),
         priority: select({
           options: { low: { color: 'grey' }, normal: { color: 'blue' }, high: { color: 'red' } },
           default: 'normal',

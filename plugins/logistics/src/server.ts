@@ -1,5 +1,5 @@
 /** What logistics does: reports of carriers, and what shipments and orders become of them. */
-import { defineServer } from '@kith/sdk';
+import { defineServer, type Consumer } from '@kith/sdk';
 import { logistics } from './plugin.ts';
 import { followMilestones, followShipments, type Ctx, type Milestone } from './server/follow.ts';
 import { northwind } from './server/northwind.ts';
@@ -20,7 +20,31 @@ async function report(
   await ctx.asPlugin.create('logistics.milestone', { ...milestone, at, shipment });
 }
 
+/** Whoever looks after an order hears of what went wrong on its way. */
+const exceptions: Consumer<typeof logistics> = {
+  objects: ['logistics.milestone'],
+  handle: async (events, ctx) => {
+    const wrong = events.filter(({ kind, changes }) => kind === 'created' && changes.kind?.[1] === 'exception');
+    if (wrong.length === 0) return;
+    const shipments = await ctx.sql<{ milestone: string; id: string; owner: string; number: string | null; note: string | null }>`
+      select m.id as milestone, s.id, o.owner, s.number, m.note from logistics.milestone m
+      join kith."user" u on u.id = m.created_by and u.kind = 'partner'
+      join logistics.shipment s on s.id = m.shipment join sales."order" o on o.id = s."order"
+      where m.id = any(${wrong.map(({ record }) => record)}::uuid[]) and o.owner is not null`;
+    await ctx.notify(
+      shipments.map(({ milestone, id, owner, number, note }) => ({
+        to: owner,
+        kind: 'logistics.exception',
+        about: { object: 'logistics.shipment', id },
+        text: [number, note].filter(Boolean).join(': '),
+        key: `exception ${milestone}`,
+      })),
+    );
+  },
+};
+
 export const server = defineServer(logistics, {
+  consumers: { exceptions },
   demo: { northwind },
   guards: {
     /** How many days the estimate lies after the day that the customer wants it. */

@@ -1,5 +1,5 @@
 /** What suppliers does: judging answers, the commands of suppliers and staff, and what purchase orders become of them. */
-import { defineServer, type Rec } from '@kith/sdk';
+import { type Consumer, defineServer, type Rec } from '@kith/sdk';
 import { suppliers } from './plugin.ts';
 import { followBin, followLines, linesOf, type Ctx } from './server/follow.ts';
 import { northwind } from './server/northwind.ts';
@@ -47,7 +47,36 @@ const rejected = (reason: string | null): Partial<Line> => ({
   answer: null,
 });
 
+/** Whoever looks after an order hears that its supplier has answered: once for all that comes together. */
+const answers: Consumer<typeof suppliers> = {
+  objects: ['suppliers.purchaseOrderLine'],
+  handle: async (events, ctx) => {
+    const answered = events.filter(
+      ({ kind, changes }) => kind === 'changed' && ('status' in changes || 'confirmedDate' in changes || 'confirmedQuantity' in changes),
+    );
+    if (answered.length === 0) return;
+    const orders = await ctx.sql<{ id: string; owner: string; number: string; company: string; minute: string }>`
+      select distinct po.id, po.owner, po.number, c.name as company, to_char(${answered.at(-1)!.at}::timestamptz, 'YYYY-MM-DD HH24:MI') as minute
+      from unnest(${answered.map(({ record }) => record)}::uuid[], ${answered.map(({ author }) => author)}::uuid[]) as e (line, author)
+      join kith."user" u on u.id = e.author and u.kind = 'partner'
+      join suppliers."purchaseOrderLine" l on l.id = e.line
+      join suppliers."purchaseOrder" po on po.id = l."purchaseOrder"
+      left join contacts.company c on c.id = po.supplier
+      where po.owner is not null`;
+    await ctx.notify(
+      orders.map(({ id, owner, number, company, minute }) => ({
+        to: owner,
+        kind: 'suppliers.answered',
+        about: { object: 'suppliers.purchaseOrder', id },
+        text: [company, number].filter(Boolean).join(' · '),
+        key: `answered ${id} ${minute}`,
+      })),
+    );
+  },
+};
+
 export const server = defineServer(suppliers, {
+  consumers: { answers },
   demo: { northwind },
   guards: {
     purchaseOrder: ({ before, record }) => ({

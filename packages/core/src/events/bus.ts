@@ -26,6 +26,8 @@ interface BusEvents {
   wake: [];
   /** There are jobs to be handed out. */
   jobs: [];
+  /** Something stands under these people's bells that was not there, or is read now. */
+  noticed: [readonly string[]];
   /** The event log has grown. */
   events: [];
   /** The rights of a principal changed; `*`: of whole roles. */
@@ -54,7 +56,8 @@ interface Peer {
   web: boolean;
 }
 
-type Message = ['j'] | ['p', Peer] | ['m', Moved] | ['c', Closed] | ['w'] | ['e'] | ['a', string] | ['r'] | ['h', unknown];
+type Message =
+  ['j'] | ['n', readonly string[]] | ['p', Peer] | ['m', Moved] | ['c', Closed] | ['w'] | ['e'] | ['a', string] | ['r'] | ['h', unknown];
 
 /** One process's ear and mouth. */
 export class Bus extends EventEmitter<BusEvents> {
@@ -153,6 +156,7 @@ export class Bus extends EventEmitter<BusEvents> {
       else if (message[0] === 'c') closed.push(message[1]);
       else if (message[0] === 'w') this.emit('wake');
       else if (message[0] === 'j') this.emit('jobs');
+      else if (message[0] === 'n') this.emit('noticed', message[1]);
       else if (message[0] === 'e') this.emit('events');
       else if (message[0] === 'a') this.emit('access', message[1]);
       else if (message[0] === 'r') this.emit('permissions');
@@ -173,6 +177,10 @@ export class Bus extends EventEmitter<BusEvents> {
   }
   wake(): void {
     if (this.#peers.size > 0 && !this.#queue.some(([kind]) => kind === 'w')) this.#say(['w']);
+  }
+  noticed(people: readonly string[]): void {
+    this.emit('noticed', people);
+    if (this.#webPeers) for (let i = 0; i < people.length; i += 100) this.#say(['n', people.slice(i, i + 100)]);
   }
   /** There are jobs to be handed out, by whichever process works. */
   jobsAdded(): void {

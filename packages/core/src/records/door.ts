@@ -66,13 +66,15 @@ export interface DoorOptions {
   told: (committed: readonly Committed[]) => void;
   /** Called after a commit that added jobs. */
   queued: () => void;
+  /** Called after a commit that told people something, with their ids. */
+  noticed: (people: readonly string[]) => void;
   origin: () => string;
   log: Log;
   clock: () => Date;
 }
 
-/** What a transaction does, gathered until it is committed. `queued`: it adds jobs too. */
-export type Told = Committed[] & { queued?: true };
+/** What a transaction does, gathered until it is committed. `queued`: it adds jobs too; `noticed`: it tells these people something. */
+export type Told = Committed[] & { queued?: true; noticed?: Set<string> };
 
 /** A request to change records: who, why. */
 export interface Actor {
@@ -214,6 +216,7 @@ export class Records {
   #tell(committed: Told): void {
     this.#o.told(committed);
     if (committed.queued) this.#o.queued();
+    if (committed.noticed) this.#o.noticed([...committed.noticed]);
   }
 
   /**
@@ -1254,7 +1257,10 @@ export class Records {
         }
       },
       because: (cause) => this.#context(client, { ...actor, cause }, committed, plugin),
-      notify: (notices) => addNotices(client, notices, actor.principal),
+      notify: async (notices) => {
+        const people = await addNotices(client, notices, actor.principal);
+        if (people.length > 0) committed.noticed = new Set([...(committed.noticed ?? []), ...people]);
+      },
       origin: this.#o.origin,
       clock: this.#o.clock,
       log: (level, message, data) => this.#o.log(level, message, { plugin, ...data }),
