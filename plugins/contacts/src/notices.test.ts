@@ -64,7 +64,7 @@ describe('people are told', () => {
     await patch(company, { notes: 'as @andrew fuller said' });
     await patch(company, { notes: 'as @andrew fuller said again' });
     await settled();
-    expect(await told(andrew)).toEqual([
+    expect((await told(andrew)).toSorted((a, b) => (a[2]! < b[2]! ? -1 : 1))).toEqual([
       ['contacts.mentioned', company.id, 'Ask **@Andrew Fuller** what he thinks, and @Nancy Davolio'],
       ['contacts.mentioned', company.id, expect.stringMatching(/^as @andrew fuller said/)],
     ]);

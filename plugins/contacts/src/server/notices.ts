@@ -96,7 +96,7 @@ export function namedIn(text: string, people: readonly { id: string; name: strin
     const from = Math.max(0, at - EXCERPT / 2);
     found.push({
       id,
-      excerpt: rest
+      excerpt: whole
         .slice(from, from + EXCERPT)
         .replace(/\s+/g, ' ')
         .trim(),
