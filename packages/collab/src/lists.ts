@@ -43,6 +43,10 @@ export class ListSockets {
       runtime.bus.hear('resync', () => {
         for (const socket of this.#sockets) for (const id of socket.watches.keys()) this.#send(socket, { op: 'stale', id });
       }),
+      runtime.bus.hear('noticed', (people) => {
+        const told = new Set(people);
+        for (const socket of this.#sockets) if (socket.user && told.has(socket.user.id)) this.#send(socket, { op: 'notices' });
+      }),
       runtime.bus.hear('access', (principal) => {
         for (const socket of this.#sockets)
           if (principal === '*' || socket.principal.id === principal) socket.ws.close(CLOSE.gone, 'your rights have changed');

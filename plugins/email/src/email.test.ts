@@ -58,7 +58,7 @@ async function open(withServer = true): Promise<void> {
     plugins: [contacts, consent, inbox, email],
     servers: [contactsServer, consentServer, inboxServer, server],
     roles: ['worker'],
-    log: () => undefined,
+    log: (l, m, d) => void process.stderr.write(`${l} ${m} ${JSON.stringify(d)}\n`),
     background: { lockMs: 1_500, retryMs: 20, lostMs: 300 },
     ...(smtpUrl === undefined ? {} : { smtpUrl }),
   });
@@ -276,6 +276,29 @@ describe('a mail', () => {
     expect([201, 422]).toContain(status);
     for (const { mail } of got) expect(headerOf(mail, 'Bcc')).toBeUndefined();
   });
+});
+
+it('comes in the morning to whoever wants what is unread by mail, once a day', async () => {
+  await open();
+  const nancy = await world.person('Nancy Davolio');
+  await world.runtime.pool.query(`insert into kith.notice_choice (person, kind, wanted) values ($1, 'digest', true)`, [nancy.id]);
+  // Wherever it is past seven now.
+  const zone = new Date().getUTCHours() >= 7 ? 'UTC' : 'Asia/Tokyo';
+  await world.runtime.pool.query(`update kith."user" set time_zone = $2 where id = $1`, [nancy.id, zone]);
+  await make('contacts.task', { title: 'Call', owner: nancy.id });
+  await until(async () => (await world.runtime.pool.query('select from kith.notice')).rowCount === 1);
+  for (let round = 0; round < 2; round++) {
+    await world.runtime.pool.query(`update kith.schedule set next = now() - interval '1 minute' where name = 'inbox.digests'`);
+    await until(
+      async () =>
+        got.length === 1 &&
+        (await world.runtime.pool.query(`select from kith.schedule where name = 'inbox.digests' and next > now()`)).rowCount === 1,
+    );
+  }
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(got.map(({ to }) => to)).toEqual(['nancy.davolio@test.example']);
+  expect(headerOf(got[0]!.mail, 'Subject')).toBe('One thing waits for you');
+  expect(got[0]!.mail).toContain('Given into your care');
 });
 
 it('has all its words', () => {

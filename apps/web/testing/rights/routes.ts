@@ -436,6 +436,20 @@ export const rules: Record<string, RouteRule> = {
         },
       ];
     }),
+  'GET /notices': (_world, caller) => [
+    {
+      what: 'one’s own',
+      path: '/notices',
+      expect: personal(caller, 200),
+      check: (body) => (data(body).length > 0 ? 'shows notices of others' : undefined),
+    },
+  ],
+  'POST /notices/read': (_world, caller) => [{ what: 'all', path: '/notices/read', body: {}, expect: personal(caller, 200) }],
+  'GET /notices/choices': (_world, caller) => [{ what: 'one’s own', path: '/notices/choices', expect: personal(caller, 200) }],
+  'PATCH /notices/choices': (_world, caller) => [
+    { what: 'a kind', path: '/notices/choices', body: { digest: false }, expect: personal(caller, 200) },
+    { what: 'no kind', path: '/notices/choices', body: { kinds: { 'no.kind': true } }, expect: personal(caller, 422) },
+  ],
   'GET /jobs': (_world, caller) => [{ what: 'parked', path: '/jobs', expect: staffOnly(caller, 200, caller.role === 'admin') }],
   'GET /jobs/summary': (_world, caller) => [
     { what: 'at a glance', path: '/jobs/summary', expect: staffOnly(caller, 200, caller.role === 'admin') },

@@ -17,6 +17,7 @@ const MOVE_MS = 20;
 /** What the leader throws away now and then: what nobody may ask for any more. */
 const HOUSEKEEPING = [
   `delete from kith.event_log where at < now() - interval '7 days'`,
+  `delete from kith.notice where at < now() - interval '180 days'`,
   `delete from kith.idempotency where created_at < now() - interval '1 day'`,
   `delete from kith.session where expires_at < now()`,
   `delete from kith.ticket where expires_at < now()`,

@@ -17,6 +17,7 @@ import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
 import { eventStream } from './events.ts';
 import { jobRoutes } from './jobs.ts';
 import { languageOf, objectMeta, text } from './meta.ts';
+import { noticeRoutes } from './notices.ts';
 import { openApi } from './openapi.ts';
 import { invitationMeta, mailInvitation, partnerRoutes, principalMeta } from './partners.ts';
 import { pluginRoutes } from './plugins.ts';
@@ -731,6 +732,7 @@ export const routes: readonly Route[] = [
   },
   ...jobRoutes((url) => limitOf(url, LIMIT_DEFAULT, 200)),
   ...partnerRoutes,
+  ...noticeRoutes,
 ];
 
 async function referencesOfChanges(
