@@ -237,9 +237,9 @@ export class Jobs {
       const job = this.#jobs.get(name)?.job;
       if (!job) continue;
       await this.#o.records.within('', SYSTEM_ACTOR, async (_ctx, client) => {
-        const { rowCount } = await client.query('update kith.schedule set next = $3 where name = $1 and next = $2', [
+        const { rowCount } = await client.query('update kith.schedule set next = $3 where name = $1 and next <= $2', [
           name,
-          next,
+          now,
           nextTime(expression, now),
         ]);
         if (rowCount) await addJob(client, name, job.lane ?? 'default', { at: next }, now, { key: 'schedule' });
