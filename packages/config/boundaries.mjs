@@ -179,7 +179,7 @@ function refuseForeign(place, source, typeOnly) {
   if (source === 'lucia' && !(place.room === 'packages/core' && place.inside.startsWith('src/sessions'))) {
     return 'Only packages/core/src/sessions may import lucia, so that it can be replaced in one place. Use the functions of core/sessions.';
   }
-  if ((source === 'bullmq' || source === 'ioredis') && !(place.room === 'packages/core' && place.inside.startsWith('src/jobs'))) {
+  if ((source === 'bullmq' || source === 'ioredis') && !(place.room === 'packages/core' && /^(src\/jobs|bench)\//.test(place.inside))) {
     return `Only packages/core/src/jobs may import ${source}: queues and workers are made in one place. Use ctx.queue.`;
   }
   if (place.test || typeOnly) return undefined;

@@ -18,6 +18,7 @@ const PARTS: Readonly<Record<string, { file: string; about: string }>> = {
     file: 'packages/cli/bench/scores.ts',
     about: 'Revenue after 10,000 changes at 1,000,000 order lines (KITH_LONG=1: at 10,000,000 too)',
   },
+  automation: { file: 'packages/cli/bench/automation.ts', about: 'Events to finished steps of workflows, beside BullMQ alone' },
   collab: { file: 'packages/collab/bench/run.ts', about: 'Co-editing, beside Hocuspocus, y-websocket and a bare relay' },
 };
 

@@ -258,7 +258,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       for (const { plugin, start } of servers) if (start) await records.within(plugin.id, SYSTEM_ACTOR, start);
       await jobs.start();
       const stop = bus.hear('jobs', () => jobs.wake());
-      const consumers = new Consumers({ pool, records, servers, bus, log });
+      const consumers = new Consumers({ pool, records, servers, bus, model, log });
       closers.push(async () => {
         stop();
         await Promise.all([jobs.close(), consumers.close()]);

@@ -253,8 +253,8 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * once for each event. An event that keeps failing is set aside as a parked job, and the others go on.
  */
 export interface Consumer<P> {
-  /** Full names of the objects of interest; all unless told. */
-  objects?: readonly string[];
+  /** Full names of the objects of interest, or how to find them among those that are installed; all unless told. */
+  objects?: readonly string[] | ((model: Model) => readonly string[]);
   /** With text still being typed; otherwise only created, deleted and restored records, changes that are settled, and `settled`. */
   unsettled?: boolean;
   handle: (events: readonly ChangeEvent[], ctx: Context<P>) => Promise<void>;

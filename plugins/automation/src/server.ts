@@ -10,7 +10,13 @@ import { follow, tick } from './server/triggers.ts';
 export const server = defineServer(automation, {
   migrations,
   routes,
-  consumers: { triggers: { handle: follow } },
+  consumers: {
+    triggers: {
+      // Workflows and their runs set nothing off.
+      objects: (model) => [...model.objects.values()].filter(({ plugin }) => plugin !== 'automation').map(({ name }) => name),
+      handle: follow,
+    },
+  },
   jobs: {
     start: { batch: 250, tries: TRIES, run: start },
     go: { batch: 100, tries: TRIES, run: goOn },

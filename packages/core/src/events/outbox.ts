@@ -16,7 +16,9 @@ const LOOK_MS = 1_000;
 const MOVE_MS = 20;
 /** What the leader throws away now and then: what nobody may ask for any more. */
 const HOUSEKEEPING = [
-  `delete from kith.event_log where at < now() - interval '7 days'`,
+  // What somebody has yet to follow is kept for longer.
+  `delete from kith.event_log where at < now() - interval '7 days'
+     and (position <= (select min(position) from kith.consumer) or at < now() - interval '60 days')`,
   `delete from kith.notice where at < now() - interval '180 days'`,
   `delete from kith.idempotency where created_at < now() - interval '1 day'`,
   `delete from kith.session where expires_at < now()`,

@@ -2,7 +2,7 @@
  * Consumers: whoever follows all changes. Each has its place in the event log, and moves on in the transaction of what it
  * does, so that every event has its effect once. One process at a time follows for each: whoever has the row's lock.
  */
-import type { AnyPlugin, AnyServer, ChangeEvent, Consumer } from '@kith/sdk';
+import type { AnyPlugin, AnyServer, ChangeEvent, Consumer, Model } from '@kith/sdk';
 import type pg from 'pg';
 import { isOutage } from '../errors.ts';
 import type { Bus } from '../events/bus.ts';
@@ -32,6 +32,7 @@ interface Options {
   records: Records;
   servers: readonly AnyServer[];
   bus: Bus;
+  model: Model;
   log: Log;
 }
 
@@ -67,7 +68,8 @@ class Follower {
   readonly #plugin: string;
   readonly #name: string;
   readonly #consumer: AnyConsumer | undefined;
-  readonly #objects: ReadonlySet<string> | undefined;
+  /** Null for all. */
+  readonly #objects: readonly string[] | null;
   #running: Promise<void> | undefined;
   #again = false;
   #closed = false;
@@ -80,7 +82,8 @@ class Follower {
     this.#plugin = plugin;
     this.#name = name;
     this.#consumer = consumer;
-    this.#objects = consumer?.objects && new Set(consumer.objects);
+    const objects = consumer?.objects;
+    this.#objects = (typeof objects === 'function' ? objects(options.model) : objects) ?? null;
   }
 
   wake(): void {
@@ -131,14 +134,11 @@ class Follower {
     return this.#o.records.within(this.#plugin, { ...SYSTEM_ACTOR, cause: { kind: 'consumer', id: null } }, async (ctx, client) => {
       const position = await this.#place(client);
       if (position === undefined) return false;
-      const events = await this.#after(client, position);
+      const { events, last } = await this.#after(client, position);
       if (!this.#consumer) await settle(client, events);
-      else {
-        const own = events.filter((event) => this.#wants(event));
-        if (own.length > 0) await this.#consumer.handle(own, ctx);
-      }
-      if (events.length > 0) await this.#move(client, events.at(-1)!.position);
-      return events.length === this.#size;
+      else if (events.length > 0) await this.#consumer.handle(events, ctx);
+      if (last !== null) await this.#move(client, last);
+      return last !== null && last - position >= this.#size;
     });
   }
 
@@ -152,13 +152,23 @@ class Follower {
     return rows[0]?.position;
   }
 
-  async #after(client: pg.PoolClient, position: number): Promise<ChangeEvent[]> {
-    const { rows } = await client.query<ChangeEvent>({
-      name: 'kith_consumer_events',
-      text: `select ${EVENT_COLUMNS} from kith.event_log where position > $1 order by position limit $2`,
+  /** The next events that are of interest, and how far one has then come; null when there are none at all. */
+  async #after(client: pg.PoolClient, position: number): Promise<{ events: ChangeEvent[]; last: number | null }> {
+    const { rows } = await client.query<{ last: number | null }>({
+      name: 'kith_consumer_last',
+      text: 'select max(position) as last from (select position from kith.event_log where position > $1 order by position limit $2) e',
       values: [position, this.#size],
     });
-    return rows;
+    const last = rows[0]?.last ?? null;
+    if (last === null) return { events: [], last };
+    // What nobody here wants is not even read.
+    const { rows: events } = await client.query<ChangeEvent>({
+      name: 'kith_consumer_events',
+      text: `select ${EVENT_COLUMNS} from kith.event_log where position > $1 and position <= $2
+        and ($3::text[] is null or object = any($3)) and (settled or $4) order by position`,
+      values: [position, last, this.#objects, !this.#consumer || this.#consumer.unsettled === true],
+    });
+    return { events, last };
   }
 
   async #move(client: pg.PoolClient, position: number): Promise<void> {
@@ -167,11 +177,6 @@ class Follower {
       text: 'update kith.consumer set position = $2, failures = 0 where name = $1',
       values: [this.#name, position],
     });
-  }
-
-  #wants(event: ChangeEvent): boolean {
-    if (this.#objects && !this.#objects.has(event.object)) return false;
-    return event.settled || this.#consumer?.unsettled === true;
   }
 
   /** Looks for the event that is at fault; one that fails again and again alone is set aside, so that the others go on. */
@@ -188,8 +193,13 @@ class Follower {
         [this.#name],
       );
       if ((rows[0]?.failures ?? 0) < TRIES) return;
-      const [event] = await this.#after(client, position);
-      if (!event) return;
+      const {
+        events: [event],
+        last,
+      } = await this.#after(client, position);
+      if (last === null) return;
+      // One of no interest cannot be at fault; it is passed over.
+      if (!event) return this.#move(client, last);
       const id = await addJob(
         client,
         consumerJob(this.#plugin, this.#name.slice(this.#plugin.length + 1)),

@@ -52,7 +52,7 @@ function triggerIn(definition: string | null): Trigger | undefined {
 /** Follows all changes: whatever a workflow waits for becomes a job that begins its run. */
 export async function follow(events: readonly ChangeEvent[], ctx: Ctx): Promise<void> {
   // What a demo or a calculation brings is not somebody's doing.
-  const own = events.filter(({ cause, object }) => cause.kind !== 'demo' && !object.startsWith('automation.'));
+  const own = events.filter(({ cause }) => cause.kind !== 'demo');
   if (own.length === 0) return;
   await wakeWaiting(own, ctx);
   const fired: { known: Known; events: ChangeEvent[] }[] = [];
@@ -70,7 +70,7 @@ export async function follow(events: readonly ChangeEvent[], ctx: Ctx): Promise<
   for (const { known, events: all } of fired) {
     const { workflow, problem } = known;
     const ids = [...new Set(all.map(({ record }) => record))];
-    const fit = workflow ? new Set(await fittingIds(ctx, all[0]!.object, ids, workflow.condition)) : new Set(ids);
+    const fit = workflow?.condition ? new Set(await fittingIds(ctx, all[0]!.object, ids, workflow.condition)) : new Set(ids);
     for (const event of all) {
       if (!fit.has(event.record)) continue;
       const chain = (event.cause.kind === 'workflow' && event.cause.id !== null && chains.get(event.cause.id)) || [];

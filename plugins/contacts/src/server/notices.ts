@@ -12,6 +12,7 @@ const AT_ONCE = 200;
 
 /** Tells people what others give into their care. */
 export const assignments: Consumer<typeof contacts> = {
+  objects: (model) => [...model.objects.values()].filter(({ fields }) => fields.get('owner')?.type === 'user').map(({ name }) => name),
   handle: async (events, ctx) => {
     const notices: Notice[] = [];
     for (const event of events) {
@@ -32,6 +33,7 @@ export const assignments: Consumer<typeof contacts> = {
 
 /** Tells people where they were named: `@Nancy Davolio`, in any text, once it is at rest. */
 export const mentions: Consumer<typeof contacts> = {
+  objects: (model) => [...model.objects.values()].filter((object) => textsOf(object).length > 0).map(({ name }) => name),
   handle: async (events, ctx) => {
     const wanted = new Map<string, { event: ChangeEvent; fields: Set<string> }>();
     for (const event of events) {
