@@ -45,7 +45,7 @@ export interface RuntimeOptions {
   log?: Log;
   clock?: () => Date;
   /** For tests and figures: how impatient background work is. */
-  background?: { lockMs?: number; retryMs?: number; lostMs?: number };
+  background?: { lockMs?: number; retryMs?: number; lostMs?: number; limitMs?: number };
 }
 
 export interface Runtime {

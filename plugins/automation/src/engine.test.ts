@@ -1,7 +1,7 @@
 import { createTestWorld, type TestWorld } from '@kith/core/testing';
 import { contacts } from '@kith/plugin-contacts/plugin';
 import { server as contactsServer } from '@kith/plugin-contacts/server';
-import type { Rec, Workflow } from '@kith/sdk';
+import { action, definePlugin, defineServer, object, text, type AnyPlugin, type AnyServer, type Rec, type Workflow } from '@kith/sdk';
 import { afterEach, describe, expect, it } from 'vitest';
 import { automation } from './plugin.ts';
 import { server } from './server.ts';
@@ -10,15 +10,15 @@ let world: TestWorld;
 let now: Date;
 afterEach(() => world.close());
 
-async function open(): Promise<void> {
+async function open(more: { plugins?: AnyPlugin[]; servers?: AnyServer[]; limitMs?: number } = {}): Promise<void> {
   now = new Date('2026-03-02T09:00:00Z');
   world = await createTestWorld({
-    plugins: [contacts, automation],
-    servers: [contactsServer, server],
+    plugins: [contacts, automation, ...(more.plugins ?? [])],
+    servers: [contactsServer, server, ...(more.servers ?? [])],
     roles: ['worker'],
     clock: () => now,
     log: () => undefined,
-    background: { lockMs: 1_500, retryMs: 20, lostMs: 300 },
+    background: { lockMs: 1_500, retryMs: 20, lostMs: 300, ...(more.limitMs === undefined ? {} : { limitMs: more.limitMs }) },
   });
 }
 
@@ -378,6 +378,37 @@ describe('a workflow', () => {
     expect((await world.request('POST', `/x/automation/runs/${(await runs())[0]!.id}/retry`, { key, body: {} })).status).toBe(200);
     await settled();
     expect((await tasks()).map(({ fields }) => fields.title)).toEqual(['y']);
+  });
+
+  it('whose action hangs is given up, and says so', async () => {
+    const hanging = definePlugin({
+      id: 'hanging',
+      version: '1.0.0',
+      sdk: '^1.0.0',
+      part: 'operational',
+      locales: { en: { 'plugin.hanging': 'Hanging' } },
+      objects: { thing: object({ icon: 'box', title: ['name'], fields: { name: text() }, actions: { hang: action({}) } }) },
+    });
+    const stuck = defineServer(hanging, { actions: { thing: { hang: () => new Promise<never>(() => undefined) } } });
+    await open({ plugins: [hanging], servers: [stuck], limitMs: 300 });
+    await workflow({
+      trigger: { on: 'created', object: 'hanging.thing' },
+      steps: [
+        { id: 'before', kind: 'task', subject: 'before' },
+        { id: 'hang', kind: 'action', action: 'hang' },
+      ],
+    });
+    await make('hanging.thing', { name: 'x' });
+    for (let i = 0; i < 300 && (await runs()).length === 0; i++) {
+      now = new Date(now.getTime() + 1_000);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect((await runs()).map(({ fields }) => [fields.status, fields.error])).toEqual([
+      ['failed', expect.stringMatching(/given up: It took longer than 0.3 seconds/)],
+    ]);
+    // What the attempts did before they hung was taken back with them.
+    expect(await tasks()).toEqual([]);
+    expect((await world.runtime.pool.query(`select from kith.job where handler = 'automation.start'`)).rowCount).toBe(0);
   });
 
   it('has a button, for those who may', async () => {

@@ -40,6 +40,8 @@ export interface JobsOptions {
   retryMs?: number;
   /** How long what a queue seems to have lost is waited for. */
   lostMs?: number;
+  /** The longest time limit of a job; its own where that is shorter. */
+  limitMs?: number;
 }
 
 /** How many jobs of a lane are handed over at a time: more would only wait elsewhere. */
@@ -303,9 +305,14 @@ export class Jobs {
     });
   }
 
+  /** Seconds that an attempt may take. */
+  #limitOf(job: AnyJob): number {
+    return Math.min(job.timeout ?? TIMEOUT_S, (this.#o.limitMs ?? Infinity) / 1_000);
+  }
+
   /** Gives up on work that takes too long. Its transaction is ended from outside, so that nothing of it can come later. */
   async #timed(job: AnyJob, client: pg.PoolClient, work: Promise<void>): Promise<void> {
-    const seconds = job.timeout ?? TIMEOUT_S;
+    const seconds = this.#limitOf(job);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new TookTooLong(seconds)), seconds * 1_000);
@@ -351,7 +358,7 @@ export class Jobs {
   // Calls to somebody outside
 
   async #call(plugin: string, handler: string, job: ExternalJob<AnyPlugin>, id: string): Promise<void> {
-    const seconds = job.timeout ?? TIMEOUT_S;
+    const seconds = this.#limitOf(job);
     let prepared: { data: Json; row: Row } | undefined;
     try {
       await this.#o.records.within(plugin, { ...SYSTEM_ACTOR, cause: { kind: 'job', id } }, async (ctx, client) => {
