@@ -771,6 +771,7 @@ export class LiveDocument {
     const shown: Presence = { client: presence.client, clock: presence.clock, state };
     this.#presences.set(presence.client, { ...shown, owner, at: Date.now() });
     this.#showPresences([shown]);
+    this.#leftField(known?.state?.field, presence.state?.field);
     return shown;
   }
 
@@ -790,11 +791,25 @@ export class LiveDocument {
       if (one.owner !== owner) continue;
       this.#presences.delete(client);
       gone.push({ client, clock: one.clock + 1, state: null });
+      this.#leftField(one.state?.field, undefined);
     }
     this.#showPresences(gone);
     return gone;
   }
+
+  /** A field that nobody is in any more is at rest, without waiting for quiet. */
+  #leftField(before: unknown, now: unknown): void {
+    if (typeof before !== 'string' || before === now || !this.object.fields.has(before)) return;
+    setTimeout(() => {
+      // Whoever comes back to it meanwhile goes on.
+      for (const { state } of this.#presences.values()) if (state?.field === before) return;
+      this.runtime.settled(this.id, before);
+    }, LEFT_MS).unref();
+  }
 }
+
+/** How long what was typed last may take until it is known that it was typed. */
+const LEFT_MS = 400;
 
 /** Another node's people are forgotten when nothing was heard of them for this long; clients repeat themselves every 15 s. */
 const PRESENCE_MS = 40_000;

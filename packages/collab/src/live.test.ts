@@ -308,6 +308,30 @@ describe('who may what', () => {
     ann.leave();
   });
 
+  it('tells of what was typed when nobody is in the field any more, as one change', async () => {
+    const worker = await world.another({ roles: ['worker'] });
+    const rec = await world.company({ city: 'Wien' });
+    const ann = await world.join(rec.id);
+    ann.provider.awareness.setLocalStateField('field', 'city');
+    for (const city of ['G', 'Gra', 'Graz']) {
+      registers(ann.doc).set('city', city);
+      await ann.saved();
+    }
+    const events = async (): Promise<{ kind: string; settled: boolean; changes: unknown; at: string }[]> =>
+      (await worker.pool.query('select kind, settled, changes, at from kith.event_log where record = $1 order by position', [rec.id])).rows;
+    await until(async () => (await worker.pool.query('select from kith.unsettled where record = $1', [rec.id])).rowCount === 1);
+    expect((await events()).filter(({ kind, settled }) => kind === 'changed' && settled)).toEqual([]);
+    ann.provider.awareness.setLocalStateField('field', undefined);
+    await until(async () => (await events()).some(({ kind }) => kind === 'settled'), 'it settles', 10_000);
+    const all = await events();
+    const told = all.find(({ kind }) => kind === 'settled')!;
+    expect(told.changes).toEqual({ city: ['Wien', 'Graz'] });
+    // Sooner than after five seconds of quiet.
+    const last = all.findLast(({ kind }) => kind === 'changed')!;
+    expect(Date.parse(told.at) - Date.parse(last.at)).toBeLessThan(5_000);
+    ann.leave();
+  });
+
   it('pins names in presence and forgets who left', async () => {
     const rec = await world.company();
     const [ann, bob] = [await world.join(rec.id), await world.join(rec.id, { key: await world.key('manager') })];

@@ -29,11 +29,16 @@ export interface InvitationMail {
   expiresAt: string;
 }
 
-/** How long a mail server may take. A person waits for the answer meanwhile. */
+/** How long a mail server may take while a person waits for the answer, and while nobody does. */
 const PATIENCE_MS = 5_000;
+const LONG_PATIENCE_MS = 40_000;
+
+const transportTo = (url: string, patience: number): Transporter =>
+  createTransport({ url, connectionTimeout: patience, greetingTimeout: patience, socketTimeout: patience, dnsTimeout: patience });
 
 export class Mailer {
   readonly #transport: Transporter | undefined;
+  readonly #patient: Transporter | undefined;
   readonly #from: string;
   readonly #log: Log;
 
@@ -47,15 +52,8 @@ export class Mailer {
     const user = decodeURIComponent(parsed?.username ?? '');
     this.#from = parsed?.searchParams.get('from') ?? (user.includes('@') ? user : `kith@${host}`);
     parsed?.searchParams.delete('from');
-    this.#transport =
-      parsed &&
-      createTransport({
-        url: parsed.href,
-        connectionTimeout: PATIENCE_MS,
-        greetingTimeout: PATIENCE_MS,
-        socketTimeout: PATIENCE_MS,
-        dnsTimeout: PATIENCE_MS,
-      });
+    this.#transport = parsed && transportTo(parsed.href, PATIENCE_MS);
+    this.#patient = parsed && transportTo(parsed.href, LONG_PATIENCE_MS);
   }
 
   /** Sends a mail. False when no server is named or it did not take the mail; what is wrong is in the log. */
@@ -76,9 +74,9 @@ export class Mailer {
   }
 
   async #deliver({ from, to, subject, text, html, messageId, headers }: OutgoingMail): Promise<Outcome<Json>> {
-    if (!this.#transport) return { state: 'refused', retry: false, error: 'No mail server is named (SMTP_URL).' };
+    if (!this.#patient) return { state: 'refused', retry: false, error: 'No mail server is named (SMTP_URL).' };
     try {
-      const sent = await this.#transport.sendMail({
+      const sent = await this.#patient.sendMail({
         from: { name: from?.name ?? '', address: from?.address ?? this.#from },
         to,
         subject,
@@ -95,6 +93,7 @@ export class Mailer {
 
   close(): void {
     this.#transport?.close();
+    this.#patient?.close();
   }
 }
 

@@ -90,6 +90,8 @@ export interface Runtime {
   origin: () => string;
   /** The port that the web listens on, once it is known. */
   setPort: (port: number) => void;
+  /** What was typed into a field is at rest: whoever acts on it need not wait for quiet. */
+  settled: (record: string, field: string) => void;
   /** Whether this process moves the outbox now. */
   leading: () => boolean;
   ready: () => boolean;
@@ -255,7 +257,13 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       });
       closers.push(() => queues.close());
       const jobs = new Jobs({ pool, records, servers, queues, services: { mail: mailer.service() }, log, clock, ...options.background });
-      for (const { plugin, start } of servers) if (start) await records.within(plugin.id, SYSTEM_ACTOR, start);
+      for (const { plugin, start } of servers) {
+        // One plugin that cannot begin does not keep the others from working.
+        if (start)
+          await records
+            .within(plugin.id, SYSTEM_ACTOR, start)
+            .catch((error: unknown) => log('error', 'a plugin could not begin its work', { plugin: plugin.id, ...errorData(error) }));
+      }
       await jobs.start();
       const stop = bus.hear('jobs', () => jobs.wake());
       const consumers = new Consumers({ pool, records, servers, bus, model, log });
@@ -302,6 +310,16 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       origin: () => env.origin ?? `http://localhost:${port}`,
       setPort: (actual) => {
         port = actual;
+      },
+      settled: (record, field) => {
+        // Only hurries what comes anyway.
+        pool
+          .query({
+            name: 'kith_settled',
+            text: 'update kith.unsettled set due = now() where record = $1 and field = $2',
+            values: [record, field],
+          })
+          .catch((error: unknown) => log('debug', 'a field could not be called settled', errorData(error)));
       },
       leading: () => relay.leading,
       ready: () => isReady,
