@@ -56,6 +56,11 @@ export class Mailer {
     this.#patient = parsed && transportTo(parsed.href, LONG_PATIENCE_MS);
   }
 
+  /** Whether a server is named. */
+  get configured(): boolean {
+    return this.#transport !== undefined;
+  }
+
   /** Sends a mail. False when no server is named or it did not take the mail; what is wrong is in the log. */
   async send(mail: Mail): Promise<boolean> {
     if (!this.#transport) return false;
@@ -70,7 +75,7 @@ export class Mailer {
 
   /** What calls of jobs send mail with. A mail that the server may have taken is never said to be refused. */
   service(): Services['mail'] {
-    return { configured: this.#transport !== undefined, send: (mail) => this.#deliver(mail) };
+    return { configured: this.configured, send: (mail) => this.#deliver(mail) };
   }
 
   async #deliver({ from, to, subject, text, html, messageId, headers }: OutgoingMail): Promise<Outcome<Json>> {

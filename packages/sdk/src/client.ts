@@ -26,6 +26,10 @@ export interface Slots<P> {
    * {@link RecordActions} of `@kith/ui`: it answers what may be done with a record, as it stands.
    */
   'record.action': { id: string; object?: keyof ObjectsOf<P> & string; load: Lazy };
+  /** Entries of the bar that appears when rows of a list are selected. The default export is a function of {@link ListActions} of `@kith/ui`. */
+  'list.action': { id: string; object?: keyof ObjectsOf<P> & string; load: Lazy };
+  /** What is said above a list. Nothing is shown while it is empty. Props: `{ view }`, the id of the view. */
+  'list.banner': OnObject<P> & { id: string; load: Lazy };
   /** A page for the staff, in the rail's section of its plugin's part. Props: `{}`. */
   'nav.page': Titled<P> & { icon: string; load: Lazy };
   /** A page of every portal, beside the lists that its declaration names. Props: `{ portal }`. `admin`: for the partners' administrators only. */

@@ -1,4 +1,5 @@
 /** What every screen shares: who is at it, the words, the formats, the schema, the API and the toasts. */
+import type { Lazy } from '@kith/sdk';
 import { createContext, type Component } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
 import { isApiError, type Api, type ApiError } from './api.ts';
@@ -13,6 +14,8 @@ export interface Organisation {
   name: string;
   language?: Language;
   currency?: string;
+  /** Whether a mail server is named; without one, nothing leaves the house. Staff are told. */
+  mail?: boolean;
 }
 
 export interface AppOptions {
@@ -57,6 +60,8 @@ export class App {
   signInAt = $state('/sign-in');
   /** The socket of live lists; there is none while rendering on the server. */
   live = $state.raw<LiveLists | null>(null);
+  /** The dialog that {@link ask} opened. */
+  dialog = $state.raw<{ view: Component<Record<string, unknown>>; props: Record<string, unknown>; close: () => void } | null>(null);
 
   #messages = $state.raw<Messages>({});
   readonly #words = $derived(new Words(this.language, this.#messages));
@@ -102,6 +107,18 @@ export class App {
   pathTo(object: string, id: string): string | undefined {
     if (!this.outside) return pathOf(object, id);
     return this.object(object)?.rights.read ? `/portal/o/${object}/${id}` : undefined;
+  }
+
+  /** Opens a dialog over whatever page there is, and waits until it is closed. It is given the props and `onclose`. */
+  async ask(load: Lazy, props: Record<string, unknown>): Promise<void> {
+    const { default: view } = await load();
+    await new Promise<void>((resolve) => {
+      const close = (): void => {
+        this.dialog = null;
+        resolve();
+      };
+      this.dialog = { view: view as Component<Record<string, unknown>>, props: { ...props, onclose: close }, close };
+    });
   }
 
   /** Keeps the titles that came with an answer. */

@@ -1,5 +1,14 @@
-/** The browser half of inbox. */
+/** The browser half of inbox: writing to one or many, what became of it, and templates tried out. */
 import { defineClient } from '@kith/sdk';
 import { inbox } from './plugin.ts';
 
-export const client = defineClient(inbox, {});
+export const client = defineClient(inbox, {
+  'record.action': [{ id: 'write', load: () => import('./ui/recordActions.ts') }],
+  'list.action': [{ id: 'write', load: () => import('./ui/listActions.ts') }],
+  'list.banner': [{ id: 'no-server', object: 'inbox.message', load: () => import('./ui/OutboxBanner.svelte') }],
+  'record.tab': [
+    { id: 'mail', title: 'object.message.one', object: 'inbox.message', first: true, load: () => import('./ui/Message.svelte') },
+    { id: 'preview', title: 'tab.preview', object: 'inbox.template', first: true, load: () => import('./ui/TemplatePreview.svelte') },
+  ],
+  'field.value': [{ id: 'reason', object: 'inbox.message', field: 'reason', load: () => import('./ui/Reason.svelte') }],
+});

@@ -4,7 +4,7 @@ import type { Me } from '@kith/ui/types.ts';
 import type { LayoutServerLoad } from './$types';
 
 export const load: LayoutServerLoad = async ({ locals }) => {
-  const { setup } = getRuntime();
+  const { setup, mailer } = getRuntime();
   const { user, principal, as } = locals;
   const { name, currency } = await setup.organisation();
   return {
@@ -12,7 +12,7 @@ export const load: LayoutServerLoad = async ({ locals }) => {
     as,
     language: locals.language,
     // Strangers learn the name that the sign-in page shows, and no more.
-    organisation: principal ? { name, currency } : { name },
+    organisation: principal ? { name, currency, ...(principal.kind === 'staff' && { mail: mailer.configured }) } : { name },
   };
 };
 

@@ -712,8 +712,8 @@ export const routes: readonly Route[] = [
     method: 'GET',
     path: '/organisation',
     access: 'staff',
-    summary: 'The organisation',
-    handle: async (call) => json(await call.runtime.setup.organisation()),
+    summary: 'The organisation, and whether a mail server is named',
+    handle: async (call) => json({ ...(await call.runtime.setup.organisation()), mail: call.runtime.mailer.configured }),
   },
   {
     method: 'PATCH',

@@ -1,6 +1,6 @@
 /** What plugins add to the pages. */
 import type { Lazy, Part } from '@kith/sdk';
-import type { RecordAction, RecordActions } from '@kith/ui/actions.ts';
+import type { ListAction, ListActions, RecordAction, RecordActions } from '@kith/ui/actions.ts';
 import type { App, Shown } from '@kith/ui/app.svelte.ts';
 import type { Language } from '@kith/ui/types.ts';
 import type { Component } from 'svelte';
@@ -53,6 +53,31 @@ export async function actionsOf(app: App, object: string, id: string): Promise<R
     }),
   );
   return found.flat();
+}
+
+/** What plugins say may be done with many records of an object. One that fails takes nothing else with it. */
+export async function listActionsOf(app: App, object: string): Promise<ListAction[]> {
+  const clients = await installed();
+  const slots = clients.flatMap((client) =>
+    (client.slots['list.action'] ?? []).filter((slot) => slot.object === undefined || slot.object === object),
+  );
+  const found = await Promise.all(
+    slots.map(async ({ load }) => {
+      const { default: actions } = (await load()) as { default: ListActions };
+      return actions(app, object).catch(() => []);
+    }),
+  );
+  return found.flat();
+}
+
+/** What plugins say above the lists of an object. */
+export async function bannersOf(object: string): Promise<Slot[]> {
+  const clients = await installed();
+  return clients.flatMap(({ plugin, slots }) =>
+    (slots['list.banner'] ?? [])
+      .filter((slot) => slot.object === object)
+      .map((slot) => ({ id: `${plugin.id}.${slot.id}`, title: '', load: slot.load })),
+  );
 }
 
 /** A page that a plugin adds for the staff. */
