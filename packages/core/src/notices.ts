@@ -9,8 +9,9 @@ export async function addNotices(client: Queryable, notices: readonly Notice[], 
   const { rows } = await client.query<{ person: string }>({
     name: 'kith_notice_add',
     text: `insert into kith.notice (id, person, kind, object, record, text, key, author)
-      select n.id, n.person, n.kind, n.object, n.record, n.text, n.key, $8
-      from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[]) as n (id, person, kind, object, record, text, key)
+      select n.id, n.person, n.kind, n.object, n.record, n.text, n.key, n.author
+      from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::uuid[])
+        as n (id, person, kind, object, record, text, key, author)
       join kith."user" u on u.id = n.person and u.kind = 'staff' and u.active
       where not exists (select from kith.notice_choice c where c.person = n.person and c.kind = n.kind and not c.wanted)
       on conflict do nothing returning person`,
@@ -22,7 +23,7 @@ export async function addNotices(client: Queryable, notices: readonly Notice[], 
       notices.map(({ about }) => about?.id ?? null),
       notices.map(({ text }) => text ?? null),
       notices.map(({ key }) => key ?? null),
-      by.id,
+      notices.map((notice) => notice.by ?? by.id),
     ],
   });
   return [...new Set(rows.map(({ person }) => person))];

@@ -161,6 +161,8 @@ export interface Notice {
   /** `plugin.name`; people choose by kind what they are told. Its name is `notice.<name>` in the plugin's catalogue. */
   kind: string;
   about?: AnyRef | null;
+  /** Id of whoever brought it about; without it the actor. */
+  by?: string;
   /** In plain words; without it the kind's own. */
   text?: string;
   /** A second notice with the same key to the same person is left out. */

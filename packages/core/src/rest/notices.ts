@@ -134,6 +134,12 @@ const labelOf = ({ runtime, language }: Call, kind: string): string => {
   return text(runtime.model, plugin, `notice.${name}`, language);
 };
 
+/** The plugin that a kind comes from, by its name. */
+const groupOf = ({ runtime, language }: Call, kind: string): string => {
+  const [plugin = ''] = kind.split('.');
+  return text(runtime.model, plugin, `plugin.${plugin}`, language);
+};
+
 /** All kinds that the plugins' catalogues name. */
 const kindsOf = ({ runtime }: Call): string[] =>
   [...runtime.model.plugins.values()].flatMap(({ id, locales }) =>
@@ -147,8 +153,14 @@ async function choicesOf(call: Call): Promise<Record<string, unknown>> {
   );
   const chosen = new Map(rows.map(({ kind, wanted }) => [kind, wanted]));
   return {
-    kinds: kindsOf(call).map((kind) => ({ kind, label: labelOf(call, kind), wanted: chosen.get(kind) ?? true })),
+    kinds: kindsOf(call).map((kind) => ({
+      kind,
+      label: labelOf(call, kind),
+      group: groupOf(call, kind),
+      wanted: chosen.get(kind) ?? true,
+    })),
     digest: chosen.get(DIGEST) ?? false,
+    mail: call.runtime.env.smtpUrl !== undefined,
   };
 }
 

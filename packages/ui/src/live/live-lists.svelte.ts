@@ -42,6 +42,7 @@ type Incoming =
   | ({ op: 'changed'; id: string } & Changed)
   | { op: 'stale'; id: string }
   | { op: 'here'; object: string; people: Present[] }
+  | { op: 'notices' }
   | { op: 'error'; id?: string; message?: string };
 
 const BACKOFF = [200, 500, 1000, 2000, 4000];
@@ -58,6 +59,7 @@ export class LiveLists {
   #next = 1;
   #place: Place | null = null;
   #closed = false;
+  readonly #onNotices = new Set<() => void>();
   readonly #onConnection: (connected: boolean) => void;
   readonly #onSignedOut: () => void;
   readonly #query: string;
@@ -80,6 +82,13 @@ export class LiveLists {
       this.#watches.delete(id);
       this.#send({ op: 'unwatch', id });
     };
+  }
+
+  /** Calls when what stands under this person's bell may have changed, also while nobody was listening; answers how to stop. */
+  onNotices(changed: () => void): () => void {
+    this.#onNotices.add(changed);
+    if (this.connected) changed();
+    return () => this.#onNotices.delete(changed);
   }
 
   /** Tells colleagues in which list, row and cell this person is. */
@@ -115,6 +124,7 @@ export class LiveLists {
       this.#onConnection(true);
       for (const [id, { changed: _changed, stale: _stale, ...watch }] of this.#watches) this.#send({ op: 'watch', id, ...watch });
       if (this.#place) this.#send({ op: 'here', ...this.#place });
+      for (const changed of this.#onNotices) changed();
     };
     socket.onmessage = (event) => this.#receive(JSON.parse(String(event.data)) as Incoming);
     socket.onclose = (event) => {
@@ -142,6 +152,9 @@ export class LiveLists {
         return;
       case 'here':
         this.people = { ...this.people, [message.object]: message.people };
+        return;
+      case 'notices':
+        for (const changed of this.#onNotices) changed();
         return;
       case 'error':
         return;

@@ -24,6 +24,7 @@ export const assignments: Consumer<typeof contacts> = {
         to: now,
         kind: 'contacts.assigned',
         about: { object: event.object, id: event.record },
+        by: event.author,
         key: `assigned ${event.record} ${event.position}`,
       });
     }
@@ -64,7 +65,14 @@ export const mentions: Consumer<typeof contacts> = {
             if (typeof text !== 'string' || !text.includes('@')) continue;
             for (const { id, excerpt } of namedIn(text, people))
               if (id !== event.author)
-                notices.push({ to: id, kind: 'contacts.mentioned', about, text: excerpt, key: `mention ${rec.id} ${field} ${id}` });
+                notices.push({
+                  to: id,
+                  kind: 'contacts.mentioned',
+                  about,
+                  by: event.author,
+                  text: excerpt,
+                  key: `mention ${rec.id} ${field} ${id}`,
+                });
           }
         }
       }
