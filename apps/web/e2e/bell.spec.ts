@@ -41,7 +41,7 @@ test('who is given a task or named in a note hears of it at once, and has read i
   });
   await expect(bell(nancy)).toContainText('1 unread');
   await expect(bell(second)).toContainText('1 unread');
-  await expect(nancy.page.getByRole('status').filter({ hasText: 'Call the harbour' })).toContainText('Given into your care');
+  await expect(nancy.page.getByRole('status').filter({ hasText: 'Call the harbour' })).toContainText('Assigned to you');
 
   // He names her in a note: the names are offered, and one is taken with the keyboard.
   await openRecord(andrew, 'contacts.company', alfreds.id);
@@ -85,7 +85,7 @@ test('who is given a task or named in a note hears of it at once, and has read i
 
   // She does not want to be told of tasks any more.
   await go(nancy.page, '/settings/profile');
-  const care = nancy.page.getByRole('group', { name: 'Contacts' }).getByRole('checkbox', { name: 'Given into your care' });
+  const care = nancy.page.getByRole('group', { name: 'Contacts' }).getByRole('checkbox', { name: 'Assigned to you' });
   await expect(care).toBeChecked();
   await care.uncheck();
   await expect(nancy.page.getByRole('status').filter({ hasText: 'Saved' })).toBeVisible();
@@ -102,6 +102,37 @@ test('who is given a task or named in a note hears of it at once, and has read i
   await expect(panel(nancy).getByRole('listitem').first()).toContainText('You were mentioned');
   await expect(panel(nancy).getByText('Unheard')).toHaveCount(0);
   await nancy.api('PATCH', '/notices/choices', { kinds: { 'contacts.assigned': true } });
+});
+
+test('a colleague is named in a formatted text, by pointer, and a task is remembered with one press', async ({ as }) => {
+  const [andrew, nancy] = [await as('andrew'), await as('nancy')];
+  const her = await userOf(andrew, ({ name }) => name === 'Nancy Davolio');
+  const company = await find(andrew, 'contacts.company', 'externalId', 'ANATR');
+  await nancy.api('POST', '/notices/read', {});
+  await go(nancy.page, '/');
+  await openRecord(andrew, 'contacts.company', company.id);
+  const notes = andrew.page.getByRole('textbox', { name: 'Notes' });
+  await notes.click();
+  await notes.pressSequentially('Please see to it, @na');
+  await andrew.page.getByRole('option', { name: 'Nancy Davolio' }).click();
+  await notes.pressSequentially('soon');
+  await expect(notes).toHaveText('Please see to it, @Nancy Davolio soon');
+  // Once the text is at rest.
+  await expect(bell(nancy)).toContainText('1 unread', { timeout: 20_000 });
+  await expect
+    .poll(async () => (await find(andrew, 'contacts.company', 'externalId', 'ANATR')).fields.notes)
+    .toBe('Please see to it, @Nancy Davolio soon');
+  await expect(nancy.page.getByRole('heading', { name: 'Unread' })).toBeVisible();
+
+  const task = await nancy.api<Rec>('POST', '/records/contacts.task', { title: 'Think of it', owner: her.id });
+  await openRecord(nancy, 'contacts.task', task.id);
+  await nancy.page.getByRole('button', { name: 'More' }).first().click();
+  await nancy.page.getByRole('menuitem', { name: 'Remind tomorrow morning' }).click();
+  await expect(nancy.page.getByRole('status').filter({ hasText: 'Reminder set' })).toBeVisible();
+  const reminder = async (): Promise<unknown> => (await nancy.api<Rec>('GET', `/records/contacts.task/${task.id}`)).fields.reminder;
+  await expect.poll(reminder).toMatch(/T08:00/);
+  await nancy.page.getByRole('button', { name: 'Undo' }).click();
+  await expect.poll(reminder).toBeNull();
 });
 
 test('a supplier confirms late: the owner’s task and bell appear without a reload, and the run is shown', async ({ as, kith, browser }) => {

@@ -298,7 +298,7 @@ it('comes in the morning to whoever wants what is unread by mail, once a day', a
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(got.map(({ to }) => to)).toEqual(['nancy.davolio@test.example']);
   expect(headerOf(got[0]!.mail, 'Subject')).toBe('One thing waits for you');
-  expect(got[0]!.mail).toContain('Given into your care');
+  expect(got[0]!.mail).toContain('Assigned to you');
 });
 
 it('has all its words', () => {

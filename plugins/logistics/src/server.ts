@@ -26,14 +26,22 @@ const exceptions: Consumer<typeof logistics> = {
   handle: async (events, ctx) => {
     const wrong = events.filter(({ kind, changes }) => kind === 'created' && changes.kind?.[1] === 'exception');
     if (wrong.length === 0) return;
-    const shipments = await ctx.sql<{ milestone: string; id: string; owner: string; number: string | null; note: string | null }>`
-      select m.id as milestone, s.id, o.owner, s.number, m.note from logistics.milestone m
+    const shipments = await ctx.sql<{
+      milestone: string;
+      id: string;
+      owner: string;
+      by: string;
+      number: string | null;
+      note: string | null;
+    }>`
+      select m.id as milestone, s.id, o.owner, u.id as by, s.number, m.note from logistics.milestone m
       join kith."user" u on u.id = m.created_by and u.kind = 'partner'
       join logistics.shipment s on s.id = m.shipment join sales."order" o on o.id = s."order"
       where m.id = any(${wrong.map(({ record }) => record)}::uuid[]) and o.owner is not null`;
     await ctx.notify(
-      shipments.map(({ milestone, id, owner, number, note }) => ({
+      shipments.map(({ milestone, id, owner, by, number, note }) => ({
         to: owner,
+        by,
         kind: 'logistics.exception',
         about: { object: 'logistics.shipment', id },
         text: [number, note].filter(Boolean).join(': '),

@@ -55,8 +55,8 @@ const answers: Consumer<typeof suppliers> = {
       ({ kind, changes }) => kind === 'changed' && ('status' in changes || 'confirmedDate' in changes || 'confirmedQuantity' in changes),
     );
     if (answered.length === 0) return;
-    const orders = await ctx.sql<{ id: string; owner: string; number: string; company: string; minute: string }>`
-      select distinct po.id, po.owner, po.number, c.name as company, to_char(${answered.at(-1)!.at}::timestamptz, 'YYYY-MM-DD HH24:MI') as minute
+    const orders = await ctx.sql<{ id: string; owner: string; by: string; number: string; company: string; minute: string }>`
+      select distinct po.id, po.owner, u.id as by, po.number, c.name as company, to_char(${answered.at(-1)!.at}::timestamptz, 'YYYY-MM-DD HH24:MI') as minute
       from unnest(${answered.map(({ record }) => record)}::uuid[], ${answered.map(({ author }) => author)}::uuid[]) as e (line, author)
       join kith."user" u on u.id = e.author and u.kind = 'partner'
       join suppliers."purchaseOrderLine" l on l.id = e.line
@@ -64,8 +64,9 @@ const answers: Consumer<typeof suppliers> = {
       left join contacts.company c on c.id = po.supplier
       where po.owner is not null`;
     await ctx.notify(
-      orders.map(({ id, owner, number, company, minute }) => ({
+      orders.map(({ id, owner, by, number, company, minute }) => ({
         to: owner,
+        by,
         kind: 'suppliers.answered',
         about: { object: 'suppliers.purchaseOrder', id },
         text: [company, number].filter(Boolean).join(' · '),
