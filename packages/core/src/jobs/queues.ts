@@ -34,28 +34,38 @@ const ANY_NUMBER = 1_000_000;
 const PATIENCE_MS = 2_000;
 /** How long what is under way may go on when a process ends: what is cut off is taken back, and done by another. */
 const END_MS = 8_000;
+/** How often a worker is looked at, and how many errors in that time are too many. */
+const LOOK_MS = 3_000;
+const MOST_ERRORS = 40;
 /** Seconds for which a worker waits for work in one breath. */
 const PATIENCE_S = 5;
 
-/** What a queue is attached to, in the words of one backend. */
-type Attach = <T>(make: (options: QueueBaseOptions<never>, backend: never) => T) => T;
+/** A connection to a backend, and how to let go of what is not closed with whoever uses it. */
+interface Attached {
+  options: QueueBaseOptions<never>;
+  backend: never;
+  release: () => void;
+}
 
 /** The queues of one process. */
 export class Queues {
   readonly #o: QueueOptions;
-  readonly #queues = new Map<Lane, Queue>();
-  readonly #workers: Worker[] = [];
-  readonly #clients: Redis[] = [];
+  readonly #queues = new Map<Lane, { queue: Queue; release: () => void }>();
+  readonly #hands: Hands[] = [];
 
   constructor(options: QueueOptions) {
     this.#o = options;
   }
 
-  #attach(blocking: boolean): ReturnType<Attach> extends never ? never : Attach {
-    const { redisUrl, databaseUrl, installation } = this.#o;
+  #attach(connections: number): Attached {
+    const { redisUrl, databaseUrl, installation, log } = this.#o;
     if (redisUrl === undefined) {
-      const connection = { connectionString: databaseUrl, max: blocking ? 3 : 2, application_name: 'kith queue' };
-      return (make) => make({ connection, skipVersionCheck: true } as never, createPostgresBackend as never);
+      const connection = { connectionString: databaseUrl, max: connections, application_name: 'kith queue' };
+      return {
+        options: { connection, skipVersionCheck: true } as never,
+        backend: createPostgresBackend as never,
+        release: () => undefined,
+      };
     }
     // Commands wait while Redis is away instead of failing after some tries; whoever must not wait sets a limit of his own.
     const client = new Redis(redisUrl, {
@@ -63,36 +73,55 @@ export class Queues {
       enableReadyCheck: true,
       retryStrategy: (n) => Math.min(50 * n, 1_000),
     });
-    client.on('error', (error) => this.#o.log('debug', 'Redis cannot be reached', errorData(error)));
-    this.#clients.push(client);
-    return (make) => make({ connection: client, prefix: `kith:${installation}` } as never, createRedisBackend as never);
+    client.on('error', (error) => log('debug', 'Redis cannot be reached', errorData(error)));
+    return {
+      options: { connection: client, prefix: `kith:${installation}` } as never,
+      backend: createRedisBackend as never,
+      release: () => client.disconnect(),
+    };
   }
 
   #queue(lane: Lane): Queue {
-    let queue = this.#queues.get(lane);
-    if (!queue) {
-      queue = this.#attach(false)((options, backend) => new Queue(`kith-${lane}`, options, backend) as unknown as Queue);
-      queue.on('error', (error) => this.#o.log('debug', 'a queue cannot be reached', errorData(error)));
-      this.#queues.set(lane, queue);
-    }
+    const known = this.#queues.get(lane);
+    if (known) return known.queue;
+    const { options, backend, release } = this.#attach(2);
+    const queue = new Queue(`kith-${lane}`, options, backend) as unknown as Queue;
+    queue.on('error', (error) => this.#o.log('debug', 'a queue cannot be reached', errorData(error)));
+    this.#queues.set(lane, { queue, release });
     return queue;
+  }
+
+  /** Asks a queue. One that failed is made anew for the next question: it may have been made while the database was away, and remembers that. */
+  async #ask<T>(lane: Lane, work: (queue: Queue) => Promise<T>, otherwise: string): Promise<T> {
+    try {
+      return await within(PATIENCE_MS, work(this.#queue(lane)), otherwise);
+    } catch (error) {
+      const failed = this.#queues.get(lane);
+      this.#queues.delete(lane);
+      if (failed)
+        void failed.queue
+          .close()
+          .catch(() => undefined)
+          .finally(failed.release);
+      throw error;
+    }
   }
 
   /** Hands parcels over. Rejects when the backend does not take them in time; then it may have taken some. */
   async send(lane: Lane, parcels: readonly Parcel[]): Promise<void> {
-    const options = { removeOnComplete: true, removeOnFail: true, attempts: 1 };
-    await within(
-      PATIENCE_MS,
-      this.#queue(lane).addBulk(parcels.map((data) => ({ name: 'parcel', data, opts: options }))),
+    const opts = { removeOnComplete: true, removeOnFail: true, attempts: 1 };
+    await this.#ask(
+      lane,
+      (queue) => queue.addBulk(parcels.map((data) => ({ name: 'parcel', data, opts }))),
       'the queue does not take jobs',
     );
   }
 
   /** Whether nothing waits and nothing is being worked on. */
   async isIdle(lane: Lane): Promise<boolean> {
-    const counts = await within(
-      PATIENCE_MS,
-      this.#queue(lane).getJobCounts('waiting', 'active', 'delayed', 'prioritized'),
+    const counts = await this.#ask(
+      lane,
+      (queue) => queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized'),
       'the queue does not answer',
     );
     return Object.values(counts).every((count) => count === 0);
@@ -101,35 +130,101 @@ export class Queues {
   /** Works on a lane. `process` must not throw: what goes wrong with a job is written where the job stands. */
   work(lane: Lane, concurrency: number, process: (parcel: Parcel) => Promise<void>): void {
     const lockDuration = this.#o.lockMs ?? LOCK_MS;
-    const worker = this.#attach(true)(
-      (options, backend) =>
-        new Worker(
-          `kith-${lane}`,
-          (job: { data: Parcel }) => process(job.data),
-          {
-            ...options,
-            concurrency,
-            lockDuration,
-            stalledInterval: Math.max(500, lockDuration / 2),
-            maxStalledCount: ANY_NUMBER,
-            drainDelay: PATIENCE_S,
-            runRetryDelay: 500,
-            removeOnComplete: { count: 0 },
-            removeOnFail: { count: 0 },
-          },
-          backend,
-        ) as unknown as Worker,
-    );
-    worker.on('error', (error) => this.#o.log('debug', 'a worker cannot reach its queue', errorData(error)));
-    worker.on('failed', (_job, error) => this.#o.log('warn', 'a parcel of jobs was not dealt with', errorData(error)));
-    this.#workers.push(worker);
+    const make = (): { worker: Worker; release: () => void } => {
+      const { options, backend, release } = this.#attach(3);
+      const worker = new Worker(
+        `kith-${lane}`,
+        (job: { data: Parcel }) => process(job.data),
+        {
+          ...options,
+          concurrency,
+          lockDuration,
+          stalledInterval: Math.max(500, lockDuration / 2),
+          maxStalledCount: ANY_NUMBER,
+          drainDelay: PATIENCE_S,
+          runRetryDelay: 500,
+          removeOnComplete: { count: 0 },
+          removeOnFail: { count: 0 },
+        },
+        backend,
+      ) as unknown as Worker;
+      return { worker, release };
+    };
+    this.#hands.push(new Hands(make, this.#o.log));
   }
 
   /** Takes nothing new, lets what is under way come to its end, and lets go. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.#workers.map((worker) => within(END_MS, worker.close(), 'a worker does not end')));
-    await Promise.allSettled([...this.#queues.values()].map((queue) => within(2_000, queue.close(), 'a queue does not close')));
-    for (const client of this.#clients) client.disconnect();
+    await Promise.allSettled(this.#hands.map((one) => one.close()));
+    await Promise.allSettled([...this.#queues.values()].map(({ queue }) => within(2_000, queue.close(), 'a queue does not close')));
+    for (const { release } of this.#queues.values()) release();
+  }
+}
+
+/**
+ * A worker that is replaced when it is beyond help. One that is made while the database goes away fails from then on at
+ * every step, without a pause and without letting anything else run; another has never begun.
+ */
+class Hands {
+  readonly #make: () => { worker: Worker; release: () => void };
+  readonly #log: Log;
+  #current: { worker: Worker; release: () => void } | undefined;
+  #errors = 0;
+  #since = 0;
+  #closed = false;
+  #again: NodeJS.Timeout | undefined;
+  readonly #looking: NodeJS.Timeout;
+
+  constructor(make: () => { worker: Worker; release: () => void }, log: Log) {
+    this.#make = make;
+    this.#log = log;
+    this.#begin();
+    this.#looking = setInterval(() => {
+      if (this.#current && !this.#current.worker.isRunning()) this.#replace();
+    }, LOOK_MS);
+    this.#looking.unref();
+  }
+
+  #begin(): void {
+    if (this.#closed) return;
+    const made = this.#make();
+    this.#current = made;
+    made.worker.on('error', (error) => this.#erred(made.worker, error));
+    made.worker.on('failed', (_job, error) => this.#log('warn', 'a parcel of jobs was not dealt with', errorData(error)));
+  }
+
+  #erred(worker: Worker, error: Error): void {
+    if (worker !== this.#current?.worker) return;
+    const now = Date.now();
+    if (now - this.#since > LOOK_MS) {
+      this.#since = now;
+      this.#errors = 0;
+      this.#log('debug', 'a worker cannot reach its queue', errorData(error));
+    }
+    if (++this.#errors >= MOST_ERRORS) this.#replace();
+  }
+
+  #replace(): void {
+    const old = this.#current;
+    if (!old || this.#closed) return;
+    this.#current = undefined;
+    this.#errors = 0;
+    this.#log('info', 'a worker is replaced', {});
+    // Asked to close, it stops its loop at once, whatever becomes of the rest.
+    void within(END_MS, old.worker.close(true), 'a worker does not end')
+      .catch(() => undefined)
+      .finally(old.release);
+    this.#again = setTimeout(() => this.#begin(), 500);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#looking);
+    clearTimeout(this.#again);
+    const last = this.#current;
+    if (!last) return;
+    await within(END_MS, last.worker.close(), 'a worker does not end').catch(() => undefined);
+    last.release();
   }
 }
 
