@@ -28,6 +28,8 @@ export interface Slots<P> {
   'record.action': { id: string; object?: keyof ObjectsOf<P> & string; load: Lazy };
   /** Entries of the bar that appears when rows of a list are selected. The default export is a function of {@link ListActions} of `@kith/ui`. */
   'list.action': { id: string; object?: keyof ObjectsOf<P> & string; load: Lazy };
+  /** How a new record is begun from its list, in the place of the form with its fields. The default export is a `ListCreate` of `@kith/ui`. */
+  'list.create': OnObject<P> & { id: string; load: Lazy };
   /** What is said above a list. Nothing is shown while it is empty. Props: `{ view }`, the id of the view. */
   'list.banner': OnObject<P> & { id: string; load: Lazy };
   /** A page for the staff, in the rail's section of its plugin's part. Props: `{}`. */

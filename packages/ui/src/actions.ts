@@ -19,3 +19,6 @@ export interface ListAction extends Omit<RecordAction, 'run'> {
 
 /** What may be done with many records of an object at once. Asked when rows are first selected. */
 export type ListActions = (app: App, object: string) => Promise<ListAction[]>;
+
+/** Begins a new record from the list of its object; done when the person is. */
+export type ListCreate = (app: App) => Promise<void>;

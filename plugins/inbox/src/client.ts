@@ -6,6 +6,16 @@ export const client = defineClient(inbox, {
   'record.action': [{ id: 'write', load: () => import('./ui/recordActions.ts') }],
   'list.action': [{ id: 'write', load: () => import('./ui/listActions.ts') }],
   'list.banner': [{ id: 'no-server', object: 'inbox.message', load: () => import('./ui/OutboxBanner.svelte') }],
+  'list.create': [{ id: 'write', object: 'inbox.message', load: () => import('./ui/create.ts') }],
+  'record.panel': [
+    {
+      id: 'mails',
+      title: 'object.message.many',
+      object: 'contacts.person',
+      insteadOf: 'inbox.message.person',
+      load: () => import('./ui/PersonMails.svelte'),
+    },
+  ],
   'record.tab': [
     { id: 'mail', title: 'object.message.one', object: 'inbox.message', first: true, load: () => import('./ui/Message.svelte') },
     { id: 'preview', title: 'tab.preview', object: 'inbox.template', first: true, load: () => import('./ui/TemplatePreview.svelte') },

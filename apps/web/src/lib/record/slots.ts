@@ -1,6 +1,6 @@
 /** What plugins add to the pages. */
 import type { Lazy, Part } from '@kith/sdk';
-import type { ListAction, ListActions, RecordAction, RecordActions } from '@kith/ui/actions.ts';
+import type { ListAction, ListActions, ListCreate, RecordAction, RecordActions } from '@kith/ui/actions.ts';
 import type { App, Shown } from '@kith/ui/app.svelte.ts';
 import type { Language } from '@kith/ui/types.ts';
 import type { Component } from 'svelte';
@@ -68,6 +68,15 @@ export async function listActionsOf(app: App, object: string): Promise<ListActio
     }),
   );
   return found.flat();
+}
+
+/** How a plugin begins new records of an object, if it has its own way. */
+export async function creationOf(object: string): Promise<ListCreate | null> {
+  for (const { slots } of await installed()) {
+    const slot = (slots['list.create'] ?? []).find((one) => one.object === object);
+    if (slot) return ((await slot.load()) as { default: ListCreate }).default;
+  }
+  return null;
 }
 
 /** What plugins say above the lists of an object. */
