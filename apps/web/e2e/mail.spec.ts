@@ -48,7 +48,8 @@ test('a mail is written from a person’s page, kept in the house, and stands on
   await expect(page.getByText('The mail is kept in the local outbox.')).toBeVisible();
 
   // On the timeline, leading to the message.
-  await page.getByRole('link', { name: subject }).click();
+  await expect(page.getByRole('complementary').getByRole('link', { name: subject })).toBeVisible();
+  await page.getByRole('region', { name: 'Timeline' }).getByRole('link', { name: subject }).click();
   await expect(page.getByRole('heading', { name: subject, level: 1 })).toBeVisible();
   await expect(page.getByText('Nothing left the house')).toBeVisible();
   await expect(page.getByText('Shall we send some?').first()).toBeVisible();
