@@ -7,7 +7,7 @@
 import type { Lane } from '@kith/sdk';
 import { createPostgresBackend, createRedisBackend, Queue, runMigrations, Worker, type QueueBaseOptions } from 'bullmq';
 import { Redis } from 'ioredis';
-import type pg from 'pg';
+import pg from 'pg';
 import { errorData, type Log } from '../log.ts';
 
 /** Jobs of one handler, by their ids. */
@@ -34,6 +34,8 @@ const ANY_NUMBER = 1_000_000;
 const PATIENCE_MS = 2_000;
 /** How long what is under way may go on when a process ends: what is cut off is taken back, and done by another. */
 const END_MS = 8_000;
+/** Where BullMQ keeps its tables. */
+const SCHEMA = 'bullmq';
 /** How often a worker is looked at, and how many errors in that time are too many. */
 const LOOK_MS = 3_000;
 const MOST_ERRORS = 40;
@@ -60,11 +62,22 @@ export class Queues {
   #attach(connections: number): Attached {
     const { redisUrl, databaseUrl, installation, log } = this.#o;
     if (redisUrl === undefined) {
-      const connection = { connectionString: databaseUrl, max: connections, application_name: 'kith queue' };
+      // A pool of our own making: of one that BullMQ makes, a connection that breaks while it is lent out ends the process.
+      const pool = new pg.Pool({
+        connectionString: databaseUrl,
+        // One more, which listens.
+        max: connections + 1,
+        application_name: 'kith queue',
+        options: `-c search_path=${SCHEMA}`,
+        keepAlive: true,
+        connectionTimeoutMillis: 10_000,
+      });
+      pool.on('error', () => undefined);
+      pool.on('connect', (client) => client.on('error', () => undefined));
       return {
-        options: { connection, skipVersionCheck: true } as never,
+        options: { connection: pool, skipVersionCheck: true } as never,
         backend: createPostgresBackend as never,
-        release: () => undefined,
+        release: () => void pool.end().catch(() => undefined),
       };
     }
     // Commands wait while Redis is away instead of failing after some tries; whoever must not wait sets a limit of his own.
