@@ -193,8 +193,8 @@ export interface Context<P> {
   unqueue: (job: string, keys: readonly string[]) => Promise<void>;
   /** Runs `work` so that, if it throws, what it did is taken back and the rest of the transaction stands. */
   attempt: <T>(work: () => Promise<T>) => Promise<T>;
-  /** The same context, on the same transaction, where what is done has another cause. */
-  because: (cause: { kind: string; id: string | null }) => Context<P>;
+  /** The same context, on the same transaction, where what is done has another cause and, through `asPlugin`, another author: whoever asked for it. */
+  because: (cause: { kind: string; id: string | null }, author?: string) => Context<P>;
   /** Tells people something that concerns them: it stands under their bell. */
   notify: (notices: readonly Notice[]) => Promise<void>;
   /** Kith's own address, for links: `https://crm.example.com`. */

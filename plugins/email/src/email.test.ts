@@ -58,7 +58,7 @@ async function open(withServer = true): Promise<void> {
     plugins: [contacts, consent, inbox, email],
     servers: [contactsServer, consentServer, inboxServer, server],
     roles: ['worker'],
-    log: (l, m, d) => void process.stderr.write(`${l} ${m} ${JSON.stringify(d)}\n`),
+    log: () => undefined,
     background: { lockMs: 1_500, retryMs: 20, lostMs: 300 },
     ...(smtpUrl === undefined ? {} : { smtpUrl }),
   });
@@ -142,6 +142,7 @@ describe('a mail', () => {
       purpose: 'newsletter',
     });
     expect(headerOf(mail, 'Message-ID')).toBe(message!.fields.messageId);
+    expect((await list('contacts.activity'))[0]!.createdBy).toBe(message!.createdBy);
     expect(
       (await list('contacts.activity')).map(({ fields }) => [
         fields.kind,

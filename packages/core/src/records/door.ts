@@ -1256,7 +1256,12 @@ export class Records {
           throw error;
         }
       },
-      because: (cause) => this.#context(client, { ...actor, cause }, committed, plugin),
+      because: (cause, author) => {
+        // Another author's rights are not lent to them: only a plugin's own doing can bear another name.
+        const principal = author === undefined ? actor.principal : { ...actor.principal, id: author };
+        if (author !== undefined && !isTrusted(actor.principal)) throw forbidden();
+        return this.#context(client, { principal, cause }, committed, plugin);
+      },
       notify: async (notices) => {
         const people = await addNotices(client, notices, actor.principal);
         if (people.length > 0) committed.noticed = new Set([...(committed.noticed ?? []), ...people]);

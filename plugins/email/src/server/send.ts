@@ -52,7 +52,8 @@ export const send: ExternalJob<typeof email> = {
       await ctx.asPlugin.patch('inbox.message', id, { status: kept ? 'kept' : 'sent', sentAt: at, messageId, reason: null });
     }
     const { fields } = message;
-    await ctx.asPlugin.create('contacts.activity', {
+    const { asPlugin } = ctx.because({ kind: 'job', id: job.id }, message.createdBy);
+    await asPlugin.create('contacts.activity', {
       kind: 'email',
       direction: 'out',
       at,
