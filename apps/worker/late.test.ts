@@ -91,6 +91,55 @@ it('makes one for the order’s owner, by action and by PATCH, and none for what
   await until(async () => (await tasks()).length === 3);
 });
 
+it('is one of many that a portal may set off: it tells people, writes mail once, and runs actions as the plugin', async () => {
+  const steps = [
+    { id: 'tell', kind: 'notify', to: { path: 'record.purchaseOrder.owner' }, text: '{{record.item}}: {{record.reason}}' },
+    {
+      id: 'mail',
+      kind: 'mail',
+      to: 'record.supplier',
+      purpose: 'correspondence',
+      subject: 'We have seen it: {{record.item}}',
+      body: 'Thank you, {{record.supplier.name}}.',
+    },
+    { id: 'accept', kind: 'action', action: 'accept' },
+  ];
+  const definition = {
+    trigger: { on: 'action', object: 'suppliers.purchaseOrderLine', action: 'propose', by: 'portal' },
+    condition: { field: 'reason', op: 'startsWith', value: 'Fog' },
+    steps,
+  };
+  const flow = await made('automation.workflow', { name: 'Fog', enabled: true, definition: JSON.stringify(definition) });
+  const supplier = (await ask(key, 'GET', `/records/suppliers.purchaseOrder/${order.id}`)).body.fields.supplier as string;
+  await made('contacts.person', { lastName: 'Nagase', email: 'nagase@tokyo.example', company: supplier });
+  await ask(key, 'PATCH', `/records/contacts.company/${supplier}`, { email: 'office@tokyo.example' });
+  const line = await made('suppliers.purchaseOrderLine', { purchaseOrder: order.id, item: 'Wakame', orderedQuantity: 5 });
+  const path = `/records/suppliers.purchaseOrderLine/${line.id}/actions/propose`;
+  // What staff do is not what the portal does.
+  expect((await ask(key, 'POST', path, { confirmedQuantity: 5, reason: 'Fog in the harbour' })).status).toBe(200);
+  expect((await ask(tokyo, 'POST', path, { confirmedQuantity: 4, reason: 'Fog at sea' })).status).toBe(200);
+  const of = async (): Promise<Rec[]> => (await runs()).filter(({ fields }) => fields.workflow === flow.id);
+  await until(async () => (await of()).some(({ fields }) => fields.status !== 'running'));
+  expect((await of()).map(({ fields }) => [fields.status, fields.error, fields.trigger])).toEqual([['done', null, 'action propose']]);
+  expect((await ask(key, 'GET', `/records/suppliers.purchaseOrderLine/${line.id}`)).body.fields).toMatchObject({
+    status: 'confirmed',
+    confirmedQuantity: 4,
+  });
+  const { rows: notices } = await world.runtime.pool.query(
+    `select kind, text from kith.notice where person = $1 and kind = 'automation.told'`,
+    [nancy.id],
+  );
+  expect(notices).toEqual([{ kind: 'automation.told', text: 'Wakame: Fog at sea' }]);
+  const mails = (await ask(key, 'GET', '/records/inbox.message')).body.data;
+  expect(mails.map(({ fields }) => [fields.address, fields.subject, fields.body])).toEqual([
+    ['office@tokyo.example', 'We have seen it: Wakame', 'Thank you, Tokyo Traders.'],
+  ]);
+  await until(async () => (await ask(key, 'GET', '/records/inbox.message')).body.data[0]!.fields.status === 'kept');
+  // The same run and step cannot write a second one.
+  const again = await ask(key, 'POST', '/records/inbox.message', { subject: 'x', key: mails[0]!.fields.key });
+  expect(again.status).toBe(409);
+});
+
 it('can be switched off, and not changed', async () => {
   const [flow] = (await ask(key, 'GET', '/records/automation.workflow')).body.data.filter(
     ({ fields }) => fields.shipped === 'suppliers.late',

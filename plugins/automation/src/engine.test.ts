@@ -286,6 +286,27 @@ describe('a workflow', () => {
     expect(await runs()).toHaveLength(3);
   });
 
+  it('that waits can be ended, and goes no further', async () => {
+    await open();
+    await workflow({
+      trigger: { on: 'settled', object: COMPANY, field: 'summary' },
+      steps: [
+        { id: 'w', kind: 'wait', days: 1 },
+        { id: 't', kind: 'task', subject: 'never' },
+      ],
+    });
+    await patch(await make(COMPANY, { name: 'A' }), { summary: 'a long text' });
+    await settled();
+    const [run] = await runs();
+    expect(run!.fields.status).toBe('waiting');
+    const key = await world.key();
+    expect((await world.request('POST', `/x/automation/runs/${run!.id}/cancel`, { key, body: {} })).status).toBe(200);
+    expect((await world.request('POST', `/x/automation/runs/${run!.id}/cancel`, { key, body: {} })).status).toBe(409);
+    await later(3 * 1_440);
+    expect((await runs()).map(({ fields }) => fields.status)).toEqual(['cancelled']);
+    expect(await tasks()).toEqual([]);
+  });
+
   it('that sets itself off is stopped, and says so', async () => {
     await open();
     await workflow({
