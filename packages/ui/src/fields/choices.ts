@@ -1,7 +1,21 @@
 /** Where the choices of a picker come from. */
 import type { App } from '../app.svelte.ts';
 import type { FieldMeta, Hit, Page } from '../types.ts';
-import type { Choice } from './Picker.svelte';
+
+/** Something that can be picked. */
+export interface Choice {
+  value: string;
+  label: string;
+  sub?: string | null;
+  /** An option's pill. */
+  pill?: 'grey' | 'blue' | 'green' | 'amber' | 'red' | 'indigo' | 'violet' | 'teal';
+  /** A person's place in the palette. */
+  person?: number;
+  /** A record: its letter in a square. */
+  square?: boolean;
+  icon?: string;
+  object?: string;
+}
 
 const matches = (query: string, text: string): boolean => text.toLocaleLowerCase().includes(query.trim().toLocaleLowerCase());
 

@@ -1,7 +1,7 @@
 /** What writing is about: to whom, with which variables, and what the server makes of it. */
 import type { AnyRef } from '@kith/sdk';
 import type { App } from '@kith/ui/app.svelte.ts';
-import type { Choice } from '@kith/ui/fields/Picker.svelte';
+import type { Choice } from '@kith/ui/fields/choices.ts';
 import type { Page } from '@kith/ui/types.ts';
 import type { Say } from './words.ts';
 
