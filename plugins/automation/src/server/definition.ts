@@ -92,7 +92,7 @@ function checkTrigger(model: Model, trigger: Trigger, say: Say): ModelObject | u
   if (named !== undefined && !object) say('trigger.object', `There is no object “${named}”; the plugin that brings it may be gone.`);
   if (object?.plugin === 'automation') say('trigger.object', 'Workflows and their runs set nothing off.');
   const field = 'field' in trigger ? trigger.field : undefined;
-  if (object && field !== undefined && !object.fields.has(field)) say('trigger.field', `${object.name} has no field “${field}”.`);
+  if (object && field !== undefined && !object.fields.has(field)) say('trigger.field', `${nameOf(model, object)} has no field “${field}”.`);
   switch (trigger.on) {
     case 'created':
     case 'changed':
@@ -111,7 +111,8 @@ function checkTrigger(model: Model, trigger: Trigger, say: Say): ModelObject | u
       break;
     }
     case 'action':
-      if (object && !object.actions.has(trigger.action)) say('trigger.action', `${object.name} has no action “${trigger.action}”.`);
+      if (object && !object.actions.has(trigger.action))
+        say('trigger.action', `${nameOf(model, object)} has no action “${trigger.action}”.`);
       break;
     case 'button':
       if (typeof trigger.label !== 'string' || trigger.label.trim() === '') say('trigger.label', 'Say what stands on the button.');
@@ -141,7 +142,7 @@ function checkStep(place: Place, step: Step, at: string): void {
   const values = (object: ModelObject | undefined, fields: unknown, path: string): void => {
     if (!isLoose(fields)) return say(path, 'Say which fields get which values.');
     for (const [name, value] of Object.entries(fields)) {
-      if (object && !object.fields.has(name)) say(`${path}.${name}`, `${object.name} has no field “${name}”.`);
+      if (object && !object.fields.has(name)) say(`${path}.${name}`, `${nameOf(model, object)} has no field “${name}”.`);
       checkValue(place, value as WorkflowValue, `${path}.${name}`);
     }
   };
@@ -161,7 +162,7 @@ function checkStep(place: Place, step: Step, at: string): void {
       values(object, step.fields, `${at}.fields`);
       for (const field of object?.fields.values() ?? [])
         if (field.spec.required && !hasDefault(field.spec) && !(field.name in (step.fields ?? {})))
-          say(`${at}.fields.${field.name}`, `A new ${step.object} needs “${field.name}”.`);
+          say(`${at}.fields.${field.name}`, `A new ${nameOf(model, object!)} needs “${labelOf(model, object!, field)}”.`);
       place.made.set(step.id, object ?? null);
       return;
     }
@@ -195,7 +196,7 @@ function checkStep(place: Place, step: Step, at: string): void {
     case 'action': {
       const object = target(step.target);
       const action = object?.actions.get(step.action);
-      if (object && !action) say(`${at}.action`, `${object.name} has no action “${step.action}”.`);
+      if (object && !action) say(`${at}.action`, `${nameOf(model, object)} has no action “${step.action}”.`);
       for (const [name, value] of Object.entries(step.input ?? {})) {
         if (action && !Object.hasOwn(action.input ?? {}, name)) say(`${at}.input.${name}`, `The action takes no “${name}”.`);
         checkValue(place, value, `${at}.input.${name}`);
@@ -224,7 +225,10 @@ function checkStep(place: Place, step: Step, at: string): void {
       if (!object) return say(`${at}.object`, `There is no object “${step.object}”; the plugin that brings it may be gone.`);
       const via = object.fields.get(step.via);
       if (via?.type !== 'ref' || (subject && via.spec.type === 'ref' && via.spec.to !== subject.name))
-        say(`${at}.via`, `Choose a reference of ${object.name} that points at ${subject?.name ?? 'the record'}.`);
+        say(
+          `${at}.via`,
+          `Choose a reference of ${nameOf(model, object)} that points at ${subject ? nameOf(model, subject) : 'the record'}.`,
+        );
       if (!subject) say(`${at}.object`, 'Without a record there is nothing that points at it.');
       if (step.where) checkFilter(model, object, step.where, `${at}.where`, say);
       checkSteps({ ...place, item: object }, step.steps, `${at}.steps`);
@@ -288,7 +292,7 @@ function pathEnd(place: Place, path: string, at: string): ModelObject | 'user' |
         here = name === 'createdBy' || name === 'updatedBy' ? 'user' : 'value';
         continue;
       }
-      return void place.say(at, `${(here as ModelObject).name} has no field “${name}”.`);
+      return void place.say(at, `${nameOf(place.model, here as ModelObject)} has no field “${name}”.`);
     }
     here = field.spec.type === 'ref' ? (place.model.objects.get(field.spec.to) ?? 'value') : field.spec.type === 'user' ? 'user' : 'value';
   }
@@ -311,7 +315,7 @@ function checkFilter(model: Model, object: ModelObject, filter: Filter, at: stri
     const field: ModelField | undefined = here?.fields.get(name);
     if (!field) {
       if (i === names.length - 1 && here && SYSTEM.has(name) && name !== 'title') return;
-      return say(at, `${here?.name ?? names[i - 1]} has no field “${name}”.`);
+      return say(at, `${here ? nameOf(model, here) : names[i - 1]} has no field “${name}”.`);
     }
     if (i === names.length - 1) {
       if (!operatorsFor(field.type).includes(filter.op)) say(at, `“${filter.field}” cannot be compared with “${filter.op}”.`);
@@ -319,6 +323,20 @@ function checkFilter(model: Model, object: ModelObject, filter: Filter, at: stri
     }
     here = field.spec.type === 'ref' ? model.objects.get(field.spec.to) : undefined;
   }
+}
+
+/** What people call an object and a field, as the plugin says in English. */
+const nameOf = (model: Model, object: ModelObject): string =>
+  model.plugins.get(object.plugin)?.locales.en?.[`object.${object.key}.one`] ?? object.name;
+const labelOf = (model: Model, object: ModelObject, field: ModelField): string =>
+  model.plugins.get(field.plugin)?.locales.en?.[`field.${object.key}.${field.key}`] ?? field.name;
+
+/** A problem with the place where it is, in words: `Step 3: Choose an object.` */
+export function inWords({ path, message }: Problem): string {
+  const steps = [...path.matchAll(/\[(\d+)\]/g)].map((match) => Number(match[1]) + 1);
+  return path.startsWith('steps[')
+    ? `Step ${steps.slice(0, 1 + (path.match(/\.(then|else|steps)\[/g)?.length ?? 0)).join('.')}: ${message}`
+    : message;
 }
 
 /** What a step is called. */

@@ -3,7 +3,7 @@
  * statements; when that fails, each run is done alone, and the step that is at fault is kept with its reason.
  */
 import type { AnyRef, FieldValue, QueuedJob, Rec, Step, Workflow } from '@kith/sdk';
-import { check, read, titleOf } from './definition.ts';
+import { check, inWords, read, titleOf } from './definition.ts';
 import { inParts, keyOf, StepError, subjectOf, Values, type Ctx, type Frame, type Run } from './frames.ts';
 import { keepResults, keepRuns, takeRuns, type Row } from './store.ts';
 
@@ -143,7 +143,7 @@ export function problemOrDefinition(
   if (!workflow || found.length > 0)
     return {
       workflow: undefined,
-      problem: `The workflow cannot run: ${found.map(({ path, message }) => (path === '' ? message : `${message} (${path})`)).join(' ')}`,
+      problem: `The workflow cannot run: ${found.map(inWords).join(' ')}`,
     };
   return { workflow, problem: null };
 }

@@ -1,7 +1,7 @@
 /** Keeps workflow records as they must be: checked before they are switched on, and those that plugins ship in place. */
 import { KithError } from '@kith/core';
 import type { Effected, FieldValue } from '@kith/sdk';
-import { check, read } from './definition.ts';
+import { check, inWords, read } from './definition.ts';
 import type { Ctx } from './frames.ts';
 
 type Fields = { name: string | null; enabled: boolean | null; definition: string | null; shipped: string | null; problem: string | null };
@@ -21,11 +21,11 @@ export async function followWorkflows(changes: readonly Effected<Fields & Record
     const { workflow, problems: shape } = read(record.definition);
     const found = workflow ? check(ctx.world.model, workflow) : shape;
     if (found.length > 0 && record.enabled === true && ctx.actor.kind !== 'plugin') {
-      throw new KithError(422, 'invalid', `It cannot be switched on: ${found[0]!.message}`, {
+      throw new KithError(422, 'invalid', `It cannot be switched on: ${inWords(found[0]!)}`, {
         errors: found.slice(0, 20).map(({ path, message }) => ({ field: `definition.${path}`, code: 'invalid', message })),
       });
     }
-    problems.push({ id, fields: { problem: found[0] ? `${found[0].message} (${found[0].path})`.slice(0, 1_000) : null } });
+    problems.push({ id, fields: { problem: found[0] ? inWords(found[0]).slice(0, 1_000) : null } });
     // It looks at the clock anew, from now on.
     await ctx.sql`delete from automation.clock where workflow = ${id}`;
   }
@@ -63,7 +63,7 @@ export async function bringShipped(ctx: Ctx): Promise<void> {
       page.data.map(({ id, fields }) => {
         const { workflow, problems } = read(fields.definition);
         const [first] = workflow ? check(ctx.world.model, workflow) : problems;
-        return { id, fields: { problem: first ? `${first.message} (${first.path})`.slice(0, 1_000) : null } };
+        return { id, fields: { problem: first ? inWords(first).slice(0, 1_000) : null } };
       }),
     );
     cursor = page.nextCursor;
