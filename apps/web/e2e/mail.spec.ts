@@ -130,4 +130,6 @@ test('whoever may only read is not offered to write', async ({ as }) => {
   await expect(
     laura.api('POST', '/x/inbox/write', { to: [{ object: 'contacts.person', id: person.id }], purpose: 'correspondence', subject: 'No' }),
   ).rejects.toThrow('403');
+  // The tests after this one find her as she was.
+  await admin.api('PATCH', `/users/${id}`, { role: 'member' });
 });
