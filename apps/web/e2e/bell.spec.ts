@@ -180,5 +180,8 @@ test('a supplier confirms late: the owner’s task and bell appear without a rel
   await expect(steps).toHaveCount(1);
   await expect(steps.first()).toContainText('Done');
   await expect(steps.first()).toContainText('comes 9 days late');
+  // The line is put to the supplier again, as whoever comes after this expects it.
+  await admin.api('POST', `/records/${LINE}/${line.id}/actions/counter`, { answer: 'As it was ordered' });
+  await expect.poll(async () => (await admin.api<Rec>('GET', `/records/${ORDER}/${order.id}`)).fields.status).toBe('open');
   for (const { context } of [tokyo, owner]) await context.close();
 });
