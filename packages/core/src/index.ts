@@ -1,6 +1,7 @@
 /** What the apps and collab use of the server besides the runtime. */
 export { transaction } from './database.ts';
-export { KithError, BootError, isDatabaseError } from './errors.ts';
+export { KithError, BootError, isDatabaseError, isOutage } from './errors.ts';
+export { escapeHtml } from './html.ts';
 export { newId } from './ids.ts';
 export { createLog, errorData, type Log } from './log.ts';
 export { SYSTEM, hasRole } from './principal.ts';

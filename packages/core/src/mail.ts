@@ -4,6 +4,7 @@ import { createTransport, type Transporter } from 'nodemailer';
 import de from '../locales/de.json' with { type: 'json' };
 import en from '../locales/en.json' with { type: 'json' };
 import type { Json, OutgoingMail, Outcome, Services } from '@kith/sdk';
+import { escapeHtml } from './html.ts';
 import { errorData, type Log } from './log.ts';
 
 type Key = keyof typeof en;
@@ -149,14 +150,11 @@ export function invitationMail(invitation: InvitationMail): Mail {
     text: [hello, body, `${say('mail.invitation.link')}\n${url}`, until, unexpected].join('\n\n') + '\n',
     html: [
       `<!doctype html><html lang="${language}"><body>`,
-      p(escape(hello)),
-      p(escape(body)),
-      p(`<a href="${escape(url)}">${escape(say('mail.invitation.do'))}</a>`),
-      p(`<small>${escape(until)} ${escape(unexpected)}</small>`),
+      p(escapeHtml(hello)),
+      p(escapeHtml(body)),
+      p(`<a href="${escapeHtml(url)}">${escapeHtml(say('mail.invitation.do'))}</a>`),
+      p(`<small>${escapeHtml(until)} ${escapeHtml(unexpected)}</small>`),
       '</body></html>',
     ].join('\n'),
   };
 }
-
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-const escape = (text: string): string => text.replace(/[&<>"']/g, (one) => ESCAPES[one]!);

@@ -85,6 +85,10 @@ export interface Given {
 /** Why somebody may not be written to; null when they may. */
 export type Refusal = 'none' | 'withdrawn' | 'expired' | 'purpose';
 
+/** Which of what somebody has said counts, as a person and under their address: no before yes. */
+export const decisive = (given: readonly (Given | undefined)[]): Given | undefined =>
+  given.find((one) => one?.status === 'withdrawn') ?? given.find((one) => one !== undefined);
+
 /**
  * The gate before everything that is sent. Where the ground is consent, there must be one that holds; on other grounds it is
  * enough that nobody objected, and what the law or a contract asks for may always be sent.

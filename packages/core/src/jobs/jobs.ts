@@ -61,13 +61,17 @@ const CONCURRENCY: Record<Lane, number> = { interactive: 4, default: 3, bulk: 2 
 /** Jobs of one parcel that are done one by one. */
 const ONE_BY_ONE = 10;
 
-/** Back to waiting. Where another with its key waits already, it goes without. */
-const TO_WAIT = `state = 'waiting', lease = null, key = case when exists (
+/** The key of a job that waits again: where another with its key waits already, it goes without. */
+const OWN_KEY = `key = case when exists (
   select from kith.job o where o.handler = j.handler and o.key = j.key and o.state = 'waiting' and o.id <> j.id) then null else j.key end`;
+/** Back to waiting. */
+const TO_WAIT = `state = 'waiting', lease = null, ${OWN_KEY}`;
 
 type AnyJob = Job<AnyPlugin>;
 interface Row extends QueuedJob {
   outcome: Outcome<Json> | null;
+  /** Number of the server process whose transaction has it. */
+  backend: number;
 }
 
 export class Jobs {
@@ -187,7 +191,8 @@ export class Jobs {
     await pool.query(
       `update kith.job set state = 'parked', failed_at = now(), lease = null,
          error = 'It was handed to a worker ' || handed || ' times and never came to an end: it may end the process that does it.'
-       where state = 'waiting' and handed >= ${MOST_HANDED} and lane in (0, 1, 2) and due <= now()`,
+       where lane = any($1) and state = 'waiting' and due <= now() and handed >= ${MOST_HANDED}`,
+      [LANES.map((_, lane) => lane)],
     );
     const lostMs = this.#o.lostMs ?? LOST_MS;
     const { rows: handed } = await pool.query<{ lane: number }>(
@@ -277,7 +282,7 @@ export class Jobs {
   /** Together if that works; what fails together is tried one by one. */
   async #doAll(plugin: string, job: TransactionalJob<AnyPlugin>, ids: readonly string[]): Promise<void> {
     try {
-      await this.#inTransaction(plugin, ids, (rows, ctx, client) => this.#timed(job, client, job.run(rows, ctx)));
+      await this.#inTransaction(plugin, ids, (rows, ctx) => this.#timed(job, rows[0]!.backend, job.run(rows, ctx)));
     } catch (error) {
       if (isOutage(error)) throw error;
       if (ids.length > 1) for (const id of ids) await this.#doAll(plugin, job, [id]);
@@ -289,18 +294,14 @@ export class Jobs {
   async #inTransaction(
     plugin: string,
     ids: readonly string[],
-    work: (rows: Row[], ctx: Parameters<AnyServerStart>[0], client: pg.PoolClient) => Promise<void>,
+    work: (rows: Row[], ctx: Parameters<AnyServerStart>[0]) => Promise<void>,
     state = 'queued',
   ): Promise<void> {
     const actor = ids.length === 1 ? { ...SYSTEM_ACTOR, cause: { kind: 'job', id: ids[0]! } } : SYSTEM_ACTOR;
     await this.#o.records.within(plugin, actor, async (ctx, client) => {
-      const { rows } = await client.query<Row>({
-        name: 'kith_job_take',
-        text: 'select id, data, attempts, error, outcome from kith.job where id = any($1) and state = $2 order by id for update skip locked',
-        values: [ids, state],
-      });
+      const rows = await take(client, ids, state);
       if (rows.length === 0) return;
-      await work(rows, ctx, client);
+      await work(rows, ctx);
       await client.query({ name: 'kith_job_done', text: 'delete from kith.job where id = any($1)', values: [rows.map(({ id }) => id)] });
     });
   }
@@ -311,7 +312,7 @@ export class Jobs {
   }
 
   /** Gives up on work that takes too long. Its transaction is ended from outside, so that nothing of it can come later. */
-  async #timed(job: AnyJob, client: pg.PoolClient, work: Promise<void>): Promise<void> {
+  async #timed(job: AnyJob, backend: number, work: Promise<void>): Promise<void> {
     const seconds = this.#limitOf(job);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -322,7 +323,7 @@ export class Jobs {
     } catch (error) {
       if (error instanceof TookTooLong) {
         work.catch(() => undefined);
-        await this.#o.pool.query('select pg_terminate_backend($1)', [(client as unknown as { processID: number }).processID]);
+        await this.#o.pool.query('select pg_terminate_backend($1)', [backend]);
       }
       throw error;
     } finally {
@@ -334,7 +335,7 @@ export class Jobs {
     const message = error instanceof Error ? error.message : String(error);
     const { rows } = await this.#o.pool.query<{ state: string; attempts: number; handler: string }>(
       `update kith.job j set attempts = attempts + 1, error = $2, failed_at = now(), lease = null,
-         ${TO_WAIT.replace("state = 'waiting', lease = null,", "state = case when attempts + 1 >= $3 then 'parked' else 'waiting' end,")},
+         state = case when attempts + 1 >= $3 then 'parked' else 'waiting' end, ${OWN_KEY},
          due = $4::timestamptz + least($5 * power(2, attempts), ${LONGEST_RETRY_MS}) * (0.75 + random() / 2) * interval '1 millisecond'
        where id = $1 and state in ('queued', 'calling') returning state, attempts, handler`,
       [id, message.slice(0, 2_000), job.tries ?? TRIES, this.#o.clock(), this.#o.retryMs ?? RETRY_MS],
@@ -363,12 +364,7 @@ export class Jobs {
     try {
       await this.#o.records.within(plugin, { ...SYSTEM_ACTOR, cause: { kind: 'job', id } }, async (ctx, client) => {
         prepared = undefined;
-        const { rows } = await client.query<Row>({
-          name: 'kith_job_take',
-          text: 'select id, data, attempts, error, outcome from kith.job where id = any($1) and state = $2 order by id for update skip locked',
-          values: [[id], 'queued'],
-        });
-        const row = rows[0];
+        const [row] = await take(client, [id], 'queued');
         if (!row) return;
         if (row.outcome) {
           // The call was made before; only what follows from it failed.
@@ -436,6 +432,17 @@ export class Jobs {
     const outcome: Outcome<Json> = { state: 'unknown', error: 'The process that made the call ended before it knew what became of it.' };
     await this.#finish(known.plugin, handler, known.job, id, outcome);
   }
+}
+
+/** Jobs that are still to be done, held for the time of a transaction. */
+async function take(client: pg.PoolClient, ids: readonly string[], state: string): Promise<Row[]> {
+  const { rows } = await client.query<Row>({
+    name: 'kith_job_take',
+    text: `select id, data, attempts, error, outcome, pg_backend_pid() as backend from kith.job
+      where id = any($1) and state = $2 order by id for update skip locked`,
+    values: [ids, state],
+  });
+  return rows;
 }
 
 type AnyServerStart = NonNullable<AnyServer['start']>;

@@ -5,7 +5,16 @@
  * lose what it carries, or bring it twice, and neither is of consequence.
  */
 import type { Lane } from '@kith/sdk';
-import { createPostgresBackend, createRedisBackend, Queue, runMigrations, Worker, type QueueBaseOptions } from 'bullmq';
+import {
+  createPostgresBackend,
+  createRedisBackend,
+  Queue,
+  runMigrations,
+  Worker,
+  type JobsOptions,
+  type JobType,
+  type WorkerOptions,
+} from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { errorData, type Log } from '../log.ts';
@@ -42,24 +51,38 @@ const MOST_ERRORS = 40;
 /** Seconds for which a worker waits for work in one breath. */
 const PATIENCE_S = 5;
 
-/** A connection to a backend, and how to let go of what is not closed with whoever uses it. */
-interface Attached {
-  options: QueueBaseOptions<never>;
-  backend: never;
+/** What of BullMQ's classes is used here, whatever stands behind them. */
+interface JobQueue {
+  addBulk: (jobs: { name: string; data: Parcel; opts: JobsOptions }[]) => Promise<unknown>;
+  getJobCounts: (...types: JobType[]) => Promise<Record<string, number>>;
+  on: (event: 'error', listener: (error: Error) => void) => unknown;
+  close: () => Promise<void>;
+}
+interface JobWorker {
+  isRunning: () => boolean;
+  on: ((event: 'error', listener: (error: Error) => void) => unknown) &
+    ((event: 'failed', listener: (job: unknown, error: Error) => void) => unknown);
+  close: (force?: boolean) => Promise<void>;
+}
+type WorkOptions = Omit<WorkerOptions, 'connection'>;
+/** A connection to one of the backends, and how to let go of it. */
+interface Backend {
+  queue: (name: string) => JobQueue;
+  worker: (name: string, process: (job: { data: Parcel }) => Promise<void>, options: WorkOptions) => JobWorker;
   release: () => void;
 }
 
 /** The queues of one process. */
 export class Queues {
   readonly #o: QueueOptions;
-  readonly #queues = new Map<Lane, { queue: Queue; release: () => void }>();
+  readonly #queues = new Map<Lane, { queue: JobQueue; release: () => void }>();
   readonly #hands: Hands[] = [];
 
   constructor(options: QueueOptions) {
     this.#o = options;
   }
 
-  #attach(connections: number): Attached {
+  #attach(connections: number): Backend {
     const { redisUrl, databaseUrl, installation, log } = this.#o;
     if (redisUrl === undefined) {
       // A pool of our own making: of one that BullMQ makes, a connection that breaks while it is lent out ends the process.
@@ -74,9 +97,10 @@ export class Queues {
       });
       pool.on('error', () => undefined);
       pool.on('connect', (client) => client.on('error', () => undefined));
+      const on = { connection: pool, skipVersionCheck: true };
       return {
-        options: { connection: pool, skipVersionCheck: true } as never,
-        backend: createPostgresBackend as never,
+        queue: (name) => new Queue(name, on, createPostgresBackend),
+        worker: (name, process, options) => new Worker(name, process, { ...options, ...on }, createPostgresBackend),
         release: () => void pool.end().catch(() => undefined),
       };
     }
@@ -87,25 +111,26 @@ export class Queues {
       retryStrategy: (n) => Math.min(50 * n, 1_000),
     });
     client.on('error', (error) => log('debug', 'Redis cannot be reached', errorData(error)));
+    const on = { connection: client, prefix: `kith:${installation}` };
     return {
-      options: { connection: client, prefix: `kith:${installation}` } as never,
-      backend: createRedisBackend as never,
+      queue: (name) => new Queue(name, on, createRedisBackend),
+      worker: (name, process, options) => new Worker(name, process, { ...options, ...on }, createRedisBackend),
       release: () => client.disconnect(),
     };
   }
 
-  #queue(lane: Lane): Queue {
+  #queue(lane: Lane): JobQueue {
     const known = this.#queues.get(lane);
     if (known) return known.queue;
-    const { options, backend, release } = this.#attach(2);
-    const queue = new Queue(`kith-${lane}`, options, backend) as unknown as Queue;
+    const backend = this.#attach(2);
+    const queue = backend.queue(`kith-${lane}`);
     queue.on('error', (error) => this.#o.log('debug', 'a queue cannot be reached', errorData(error)));
-    this.#queues.set(lane, { queue, release });
+    this.#queues.set(lane, { queue, release: backend.release });
     return queue;
   }
 
   /** Asks a queue. One that failed is made anew for the next question: it may have been made while the database was away, and remembers that. */
-  async #ask<T>(lane: Lane, work: (queue: Queue) => Promise<T>, otherwise: string): Promise<T> {
+  async #ask<T>(lane: Lane, work: (queue: JobQueue) => Promise<T>, otherwise: string): Promise<T> {
     try {
       return await within(PATIENCE_MS, work(this.#queue(lane)), otherwise);
     } catch (error) {
@@ -143,25 +168,19 @@ export class Queues {
   /** Works on a lane. `process` must not throw: what goes wrong with a job is written where the job stands. */
   work(lane: Lane, concurrency: number, process: (parcel: Parcel) => Promise<void>): void {
     const lockDuration = this.#o.lockMs ?? LOCK_MS;
-    const make = (): { worker: Worker; release: () => void } => {
-      const { options, backend, release } = this.#attach(3);
-      const worker = new Worker(
-        `kith-${lane}`,
-        (job: { data: Parcel }) => process(job.data),
-        {
-          ...options,
-          concurrency,
-          lockDuration,
-          stalledInterval: Math.max(500, lockDuration / 2),
-          maxStalledCount: ANY_NUMBER,
-          drainDelay: PATIENCE_S,
-          runRetryDelay: 500,
-          removeOnComplete: { count: 0 },
-          removeOnFail: { count: 0 },
-        },
-        backend,
-      ) as unknown as Worker;
-      return { worker, release };
+    const make = (): Held => {
+      const backend = this.#attach(3);
+      const worker = backend.worker(`kith-${lane}`, (job) => process(job.data), {
+        concurrency,
+        lockDuration,
+        stalledInterval: Math.max(500, lockDuration / 2),
+        maxStalledCount: ANY_NUMBER,
+        drainDelay: PATIENCE_S,
+        runRetryDelay: 500,
+        removeOnComplete: { count: 0 },
+        removeOnFail: { count: 0 },
+      });
+      return { worker, release: backend.release };
     };
     this.#hands.push(new Hands(make, this.#o.log));
   }
@@ -174,21 +193,26 @@ export class Queues {
   }
 }
 
+interface Held {
+  worker: JobWorker;
+  release: () => void;
+}
+
 /**
  * A worker that is replaced when it is beyond help. One that is made while the database goes away fails from then on at
  * every step, without a pause and without letting anything else run; another has never begun.
  */
 class Hands {
-  readonly #make: () => { worker: Worker; release: () => void };
+  readonly #make: () => Held;
   readonly #log: Log;
-  #current: { worker: Worker; release: () => void } | undefined;
+  #current: Held | undefined;
   #errors = 0;
   #since = 0;
   #closed = false;
   #again: NodeJS.Timeout | undefined;
   readonly #looking: NodeJS.Timeout;
 
-  constructor(make: () => { worker: Worker; release: () => void }, log: Log) {
+  constructor(make: () => Held, log: Log) {
     this.#make = make;
     this.#log = log;
     this.#begin();
@@ -206,7 +230,7 @@ class Hands {
     made.worker.on('failed', (_job, error) => this.#log('warn', 'a parcel of jobs was not dealt with', errorData(error)));
   }
 
-  #erred(worker: Worker, error: Error): void {
+  #erred(worker: JobWorker, error: Error): void {
     if (worker !== this.#current?.worker) return;
     const now = Date.now();
     if (now - this.#since > LOOK_MS) {
@@ -243,7 +267,7 @@ class Hands {
 
 /** Makes the tables of the queues, for installations that keep them in Postgres. */
 export async function migrateQueues(client: pg.PoolClient): Promise<void> {
-  await runMigrations(client as never);
+  await runMigrations(client);
 }
 
 async function within<T>(ms: number, work: Promise<T>, otherwise: string): Promise<T> {

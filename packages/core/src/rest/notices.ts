@@ -2,12 +2,15 @@
 import { isUuid, type AnyRef } from '@kith/sdk';
 import { KithError, malformed } from '../errors.ts';
 import { titleOf } from '../query/present.ts';
+import { exactTime, momentOf } from '../records/history.ts';
 import { json } from './http.ts';
 import { text } from './meta.ts';
 import type { Call, Route } from './routes.ts';
 
 const PAGE = 30;
 const MOST = 100;
+/** The cursor before all that is. */
+const FROM_NOW = '9999-12-31T00:00:00Z_ffffffff-ffff-ffff-ffff-ffffffffffff';
 /** The choice that stands for a mail in the morning with what is unread. */
 export const DIGEST = 'digest';
 
@@ -32,9 +35,9 @@ export const noticeRoutes: readonly Route[] = [
     handle: async (call) => {
       const { runtime, principal, url } = call;
       const limit = Math.min(MOST, Math.max(1, Number(url.searchParams.get('limit') ?? PAGE) || PAGE));
-      const [at, id] = momentOf(url.searchParams.get('cursor'));
+      const [at, id] = momentOf(url.searchParams.get('cursor') || FROM_NOW);
       const { rows } = await runtime.pool.query<Row & { exact: string }>(
-        `select n.id, n.kind, n.object, n.record, n.text, n.at, n.at::text as exact, n.read_at, u.name as author
+        `select n.id, n.kind, n.object, n.record, n.text, n.at, ${exactTime('n.at')} as exact, n.read_at, u.name as author
          from kith.notice n left join kith."user" u on u.id = n.author
          where n.person = $1 and (n.at, n.id) < ($2::timestamptz, $3::uuid) ${url.searchParams.get('unread') === '1' ? 'and n.read_at is null' : ''}
          order by n.at desc, n.id desc limit $4`,
@@ -113,13 +116,6 @@ export const noticeRoutes: readonly Route[] = [
     },
   },
 ];
-
-function momentOf(cursor: string | null): [string, string] {
-  if (cursor === null || cursor === '') return ['infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'];
-  const [at = '', id = ''] = cursor.split('_');
-  if (!/^\d{4}-\d{2}-\d{2} [\d:.+-]+$/.test(at) || !isUuid(id)) throw malformed('The cursor cannot be read; begin anew without one.');
-  return [at, id];
-}
 
 async function unreadOf({ runtime, principal }: Call): Promise<number> {
   const { rows } = await runtime.pool.query<{ n: number }>(

@@ -1,6 +1,7 @@
 /** Routes that plugins bring, below `/x/{plugin}`: in the same table as the host's own, with the same checks before them. */
 import type { AnyPlugin, AnyServer, PluginAnswer, PluginRoute } from '@kith/sdk';
 import { KithError, malformed } from '../errors.ts';
+import { escapeHtml } from '../html.ts';
 import { empty, json } from './http.ts';
 import type { Call, Route } from './routes.ts';
 
@@ -52,14 +53,11 @@ async function bodyOf(call: Call): Promise<Record<string, unknown>> {
   }
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-const escape = (text: string): string => text.replace(/[&<>"']/g, (one) => ESCAPES[one]!);
-
 /** A page that needs nothing: for people who follow a link from a mail and have no login. */
 function pageOf({ title, text, button }: NonNullable<PluginAnswer['page']>, status: number, language: string): Response {
   const html = `<!doctype html>
-<html lang="${escape(language)}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex"><title>${escape(title)}</title>
+<html lang="${escapeHtml(language)}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>${escapeHtml(title)}</title>
 <style>
 :root { color-scheme: light dark; font: 16px/1.5 Inter, system-ui, sans-serif; --accent: oklch(0.5 0.19 275); }
 @media (prefers-color-scheme: dark) { :root { --accent: oklch(0.62 0.17 275); } }
@@ -67,8 +65,8 @@ body { margin: 0; min-height: 100dvh; display: grid; place-items: center; paddin
 main { max-width: 30rem; } h1 { font-size: 20px; font-weight: 600; margin: 0 0 8px; } p { margin: 0 0 20px; }
 button { font: inherit; font-weight: 500; color: white; background: var(--accent); border: 0; border-radius: 6px; padding: 10px 18px; cursor: pointer; }
 button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-</style></head><body><main><h1>${escape(title)}</h1><p>${escape(text)}</p>${
-    button === undefined ? '' : `<form method="post"><button>${escape(button)}</button></form>`
+</style></head><body><main><h1>${escapeHtml(title)}</h1><p>${escapeHtml(text)}</p>${
+    button === undefined ? '' : `<form method="post"><button>${escapeHtml(button)}</button></form>`
   }</main></body></html>`;
   return new Response(html, {
     status,

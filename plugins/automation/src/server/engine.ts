@@ -2,6 +2,7 @@
  * Runs workflows. Runs of one workflow go through their steps side by side, each step done for all of them in few
  * statements; when that fails, each run is done alone, and the step that is at fault is kept with its reason.
  */
+import { isDatabaseError, isOutage } from '@kith/core';
 import type { AnyRef, FieldValue, QueuedJob, Rec, Step, Workflow } from '@kith/sdk';
 import { check, inWords, read, titleOf } from './definition.ts';
 import { inParts, keyOf, StepError, subjectOf, Values, type Ctx, type Frame, type Run } from './frames.ts';
@@ -45,23 +46,22 @@ export async function begin(starts: readonly (Start & { failure?: string | null 
     return rec !== undefined && (rec.fields.enabled === true || one.asked === true);
   });
   if (going.length === 0) return [];
-  const error = (one: (typeof going)[number]): string | null =>
-    one.error ?? definitions.get(one.workflow)!.problem ?? (one.failure ? `It was given up: ${one.failure}` : null);
+  /** Why each of them cannot even begin; null where it can. */
+  const refused = going.map(
+    (one) => one.error ?? definitions.get(one.workflow)!.problem ?? (one.failure ? `It was given up: ${one.failure}` : null),
+  );
   const because = ctx.because({ kind: 'workflow', id: null });
   const ids = await because.asPlugin.createMany(
     'automation.run',
-    going.map((one) => {
-      const failed = error(one);
-      return {
-        workflow: one.workflow,
-        about: one.record,
-        status: failed === null ? ('done' as const) : ('failed' as const),
-        trigger: one.trigger,
-        startedAt: now.toISOString(),
-        endedAt: now.toISOString(),
-        error: failed?.slice(0, 2_000) ?? null,
-      };
-    }),
+    going.map((one, i) => ({
+      workflow: one.workflow,
+      about: one.record,
+      status: refused[i] === null ? ('done' as const) : ('failed' as const),
+      trigger: one.trigger,
+      startedAt: now.toISOString(),
+      endedAt: now.toISOString(),
+      error: refused[i]?.slice(0, 2_000) ?? null,
+    })),
   );
   const runs = going.map((one, i): Run => {
     const definition = definitions.get(one.workflow)!.workflow ?? { trigger: { on: 'button', object: '', label: '' }, steps: [] };
@@ -77,13 +77,13 @@ export async function begin(starts: readonly (Start & { failure?: string | null 
     };
   });
   await keepRuns(ctx, runs);
-  const good = runs.filter((_, i) => error(going[i]!) === null);
+  const good = runs.filter((_, i) => refused[i] === null);
   await proceed(good, ctx, alone);
   const stopped = good.filter((run) => run.stopped);
   await noteEnds(ctx, stopped);
   await tellOfFailures(
     ctx,
-    [...runs.filter((_, i) => error(going[i]!) !== null), ...stopped.filter((run) => run.stopped!.status === 'failed')],
+    [...runs.filter((_, i) => refused[i] !== null), ...stopped.filter((run) => run.stopped!.status === 'failed')],
     workflows,
   );
   const touched = [...workflows.values()].filter(
@@ -560,13 +560,7 @@ function turnsOf<T>(all: Iterable<T>, key: (one: T) => string): T[][] {
 }
 
 /** Whether an error says something about the step. Of a database that is away, or of two that were in each other's way, it says nothing. */
-function isTheirs(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return (
-    !/^(08|40|53|55|57)\w{3}$|^ECONN|^EPIPE/.test(code) &&
-    !(error instanceof Error && /Connection terminated|not queryable/.test(error.message))
-  );
-}
+const isTheirs = (error: unknown): boolean => !isOutage(error) && !isDatabaseError(error, '40', '55', '57');
 
 function fail(message: string): never {
   throw new StepError(message);

@@ -27,9 +27,13 @@ interface StepRow {
   due: string | null;
 }
 
-const stepsOf = (ctx: Ctx, run: string): Promise<StepRow[]> => ctx.sql<StepRow>`
-  select step as key, kind, title, status, input, output, error, started_at as "startedAt", ended_at as "endedAt", due
-  from automation.step where run = ${run} order by started_at, n`;
+/** The steps of a run, in order; `id` is the step's in the definition, `key` tells the turns of a loop apart. */
+async function stepsOf(ctx: Ctx, run: string): Promise<(StepRow & { id: string })[]> {
+  const rows = await ctx.sql<StepRow>`
+    select step as key, kind, title, status, input, output, error, started_at as "startedAt", ended_at as "endedAt", due
+    from automation.step where run = ${run} order by started_at, n`;
+  return rows.map((step) => ({ ...step, id: step.key.slice(step.key.lastIndexOf('/') + 1) }));
+}
 
 /** Locks a run and answers its status; 404 for one that the caller may not see. */
 async function lockRun(call: PluginCall, ctx: Ctx): Promise<{ id: string; status: string | null; workflow: string | null }> {
@@ -50,7 +54,7 @@ export const routes: readonly Route[] = [
       const id = idOf(call);
       await ctx.records.get('automation.run', id);
       const [state] = await ctx.sql<{ chain: string[] }>`select chain from automation.state where run = ${id}`;
-      const steps = (await stepsOf(ctx, id)).map((step) => ({ ...step, id: step.key.slice(step.key.lastIndexOf('/') + 1) }));
+      const steps = await stepsOf(ctx, id);
       return { body: { steps, chain: state?.chain ?? [] } as unknown as Json };
     },
   },
@@ -127,7 +131,7 @@ export const routes: readonly Route[] = [
             if (fields.status !== 'waiting') break;
           }
           const { fields } = await ctx.asPlugin.get('automation.run', run!.id);
-          const steps = (await stepsOf(ctx, run!.id)).map((step) => ({ ...step, id: step.key.slice(step.key.lastIndexOf('/') + 1) }));
+          const steps = await stepsOf(ctx, run!.id);
           body = { fits, status: fields.status, error: fields.error, steps } as unknown as Json;
           throw new TrialEnded();
         });

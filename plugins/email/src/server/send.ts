@@ -1,5 +1,6 @@
 /** One mail on its way: checked once more, handed to the mail server at most once, and noted on the timeline. */
-import { refusalOf, type Basis, type Given } from '@kith/plugin-consent/plugin';
+import { escapeHtml } from '@kith/core';
+import { decisive, refusalOf, type Basis, type Given } from '@kith/plugin-consent/plugin';
 import type { Context, ExternalJob, Json, OutgoingMail, Outcome, Rec } from '@kith/sdk';
 import type { email } from '../plugin.ts';
 
@@ -100,11 +101,7 @@ async function objection(ctx: Ctx, { fields }: Rec<Message>): Promise<string | n
   const given =
     await ctx.sql<Given>`select status, expires from consent.consent where deleted_at is null and purpose = ${purpose?.id ?? null}::uuid
     and (person = ${fields.person}::uuid or lower(address) = lower(${fields.address})) order by status desc`;
-  const refusal = refusalOf(
-    purpose?.basis ?? null,
-    given.find(({ status }) => status === 'withdrawn') ?? given[0],
-    ctx.clock().toISOString().slice(0, 10),
-  );
+  const refusal = refusalOf(purpose?.basis ?? null, decisive(given), ctx.clock().toISOString().slice(0, 10));
   return refusal === null ? null : `Consent for “${purpose?.name ?? fields.purpose}” was withdrawn before it was sent.`;
 }
 
@@ -141,16 +138,13 @@ async function mailOf(ctx: Ctx, message: Rec<Message>): Promise<OutgoingMail> {
   };
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-const escape = (text: string): string => text.replace(/[&<>"']/g, (one) => ESCAPES[one]!);
-
 function htmlOf(body: string, foot: string | null): string {
-  const linked = (text: string): string => escape(text).replace(/https?:\/\/[^\s<]+/g, (url) => `<a href="${url}">${url}</a>`);
+  const linked = (text: string): string => escapeHtml(text).replace(/https?:\/\/[^\s<]+/g, (url) => `<a href="${url}">${url}</a>`);
   const paragraphs = body.split(/\n{2,}/).map((part) => `<p>${linked(part).replaceAll('\n', '<br>')}</p>`);
   return [
     '<!doctype html><html><body>',
     ...paragraphs,
-    ...(foot === null ? [] : [`<p><small><a href="${escape(foot)}">Unsubscribe</a></small></p>`]),
+    ...(foot === null ? [] : [`<p><small><a href="${escapeHtml(foot)}">Unsubscribe</a></small></p>`]),
     '</body></html>',
   ].join('\n');
 }

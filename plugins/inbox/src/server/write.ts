@@ -3,7 +3,7 @@
  * transaction: what may go is queued for its channel; what may not says why.
  */
 import { randomBytes } from 'node:crypto';
-import { refusalOf, type Basis, type Given, type Refusal } from '@kith/plugin-consent/plugin';
+import { decisive, refusalOf, type Basis, type Given, type Refusal } from '@kith/plugin-consent/plugin';
 import type { AnyRef, Context, Effected, FieldValue, Rec } from '@kith/sdk';
 import type { inbox } from '../plugin.ts';
 import { filled, type Variables } from './words.ts';
@@ -37,16 +37,6 @@ export async function prepareMessages(changes: readonly Effected<Fields>[], ctx:
       id,
       fields: { ...desk.prepare(record), unsubscribe: randomBytes(24).toString('base64url') } as never,
     })),
-  );
-}
-
-/** Whether a message may still go: consent may have been withdrawn since it was queued. Answers why not. */
-export async function whyNot(ctx: Ctx, message: Rec): Promise<string | null> {
-  const desk = await Desk.open(ctx, [message.fields]);
-  return desk.refusal(
-    message.fields.person as string | null,
-    message.fields.address as string | null,
-    message.fields.purpose as string | null,
   );
 }
 
@@ -184,9 +174,7 @@ class Desk {
     const purpose = this.#purposes.get(key);
     const given = (who: string | null): Given | undefined =>
       who === null || !purpose ? undefined : this.#given.get(`${who.toLowerCase()} ${purpose.id}`);
-    // An objection of the address counts for whoever has it.
-    const objection = [given(address), given(person)].find((one) => one?.status === 'withdrawn');
-    const refusal = refusalOf(purpose?.basis ?? null, objection ?? given(person) ?? given(address), this.#today);
+    const refusal = refusalOf(purpose?.basis ?? null, decisive([given(person), given(address)]), this.#today);
     return refusal === null ? null : REASONS[refusal](purpose?.name ?? key);
   }
 
