@@ -11,6 +11,10 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   migrate: async () => (await import('./commands/migrate.ts')).migrateCommand,
   seed: async () => (await import('./commands/seed.ts')).seed,
   'user create': async () => (await import('./commands/user.ts')).userCreate,
+  'plugin list': async () => (await import('./commands/plugins.ts')).pluginList,
+  'plugin enable': async () => (await import('./commands/plugins.ts')).pluginEnable,
+  'plugin disable': async () => (await import('./commands/plugins.ts')).pluginDisable,
+  'plugin purge': async () => (await import('./commands/plugins.ts')).pluginPurge,
   'key create': async () => (await import('./commands/key.ts')).keyCreate,
 };
 

@@ -736,10 +736,10 @@ export class LiveDocument {
   }
 
   /** The record is gone, or moved to a new life: everybody leaves. */
-  end(code: number): void {
+  end(code: number, reason = 'the record was deleted or moved'): void {
     if (this.closed) return;
     this.closed = true;
-    for (const connection of [...this.connections]) connection.close(code, 'the record was deleted or moved');
+    for (const connection of [...this.connections]) connection.close(code, reason);
     this.#resolveSettled();
   }
 

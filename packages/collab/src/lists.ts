@@ -1,6 +1,6 @@
 /** `/live`: what changes in the lists that somebody looks at, and who is where in them. JSON both ways. */
 import type { IncomingMessage } from 'node:http';
-import { errorData, KithError, parseFilter, type SessionUser } from '@kith/core';
+import { errorData, KithError, parseFilter, portalOf, type SessionUser } from '@kith/core';
 import type { Runtime } from '@kith/core/runtime';
 import { isUuid, type ModelObject, type Principal } from '@kith/sdk';
 import type { WebSocket } from 'ws';
@@ -46,6 +46,17 @@ export class ListSockets {
       runtime.bus.hear('noticed', (people) => {
         const told = new Set(people);
         for (const socket of this.#sockets) if (socket.user && told.has(socket.user.id)) this.#send(socket, { op: 'notices' });
+      }),
+      runtime.bus.hear('switched', () => {
+        for (const socket of this.#sockets) {
+          for (const [id, { object, stop }] of socket.watches) {
+            if (runtime.model.objects.has(object)) continue;
+            stop();
+            socket.watches.delete(id);
+          }
+          // Which screens there are is another matter now; a list that is left out is asked for anew when it is back.
+          this.#send(socket, { op: 'plugins' });
+        }
       }),
       runtime.bus.hear('access', (principal) => {
         for (const socket of this.#sockets)
@@ -107,6 +118,8 @@ export class ListSockets {
   }
 
   #refuse(socket: Socket, error: unknown): void {
+    // Asked for while the plugin was being switched off.
+    if (error instanceof KithError && error.code === 'not_found' && !socket.principal.outside) return;
     socket.ws.close(CLOSE.malformed, error instanceof KithError ? error.message.slice(0, 100) : 'this message cannot be read');
   }
 
@@ -115,7 +128,7 @@ export class ListSockets {
     if (socket.watches.size >= WATCHES) throw new KithError(429, 'too_many', 'too many lists at once');
     const object: ModelObject = this.#runtime.records.object(String(message.object));
     const { outside } = socket.principal;
-    if (outside && !object.portals.has(outside.audience)) throw new KithError(404, 'not_found', 'There is no such object.');
+    if (outside && !portalOf(object, socket.principal)) throw new KithError(404, 'not_found', 'There is no such object.');
     const filter = message.filter === undefined || message.filter === null ? undefined : parseFilter(message.filter);
     const search = typeof message.search === 'string' ? message.search : undefined;
     const stop = await this.#runtime.live.watch(socket.principal, object, filter, search, (change) =>

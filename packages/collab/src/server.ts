@@ -128,9 +128,25 @@ class Server implements Collab {
         (principal) => void this.#recheck((joined) => principal === EVERYBODY || joined.connection.principal.id === principal),
       ),
       bus.hear('here', (said) => this.#heard(said)),
+      bus.hear('switched', () => void this.#switched()),
     );
     const timers = [setInterval(() => this.#ping(), PING_MS), setInterval(() => void this.#recheck(() => true), RECHECK_MS)];
     this.#stops.push(() => timers.forEach((timer) => clearInterval(timer)));
+  }
+
+  /** Documents of plugins that are off are closed when all that came in is committed; what a partner sees may be less or more. */
+  async #switched(): Promise<void> {
+    const { model } = this.#runtime;
+    const off = [...this.#open.values()].filter((document) => !model.objects.has(document.object.name));
+    for (const document of off) document.catchUpNow();
+    await this.#flusher.idle();
+    for (const document of off) {
+      // Switched on again meanwhile.
+      if (model.objects.has(document.object.name)) continue;
+      document.end(CLOSE.notFound, 'this part of Kith is switched off');
+      this.#linger(document);
+    }
+    await this.#recheck(({ connection }) => connection.principal.outside !== undefined);
   }
 
   #end(record: string, facets?: readonly number[]): void {
@@ -157,7 +173,7 @@ class Server implements Collab {
     const behind = await lagging(this.#runtime.pool);
     this.epoch = await readEpoch(this.#runtime.pool);
     for (const { object: name, record, facet: num } of behind) {
-      const object = this.#runtime.model.objects.get(name);
+      const object = this.#runtime.model.installed.objects.get(name);
       const facet = object && facetNumbered(object, num);
       if (!facet) continue;
       try {
@@ -177,7 +193,7 @@ class Server implements Collab {
   }
 
   #moved(name: string, record: string, num: number, seq: number): void {
-    const object = this.#runtime.model.objects.get(name);
+    const object = this.#runtime.model.installed.objects.get(name);
     const document = this.#open.get(`${name}/${record}/${object && facetNumbered(object, num)?.name}`);
     if (document && seq > document.seq && !document.flushing) this.#sync(document);
     else if (document && seq > document.seq) void document.settled().then(() => (document.seq < seq ? this.#sync(document) : undefined));

@@ -20,7 +20,7 @@ export {
 } from './records/documents.ts';
 export { explain, type Actor, type Committed } from './records/door.ts';
 export { docBit, facetNamed, facetNumbered, facetOf, fieldsIn, type Facet } from './records/facets.ts';
-export { accessOf, joinOf, mayRead } from './access/grant.ts';
+export { accessOf, joinOf, mayRead, portalOf } from './access/grant.ts';
 export { readEpoch } from './access/rights.ts';
 export { applyGuard } from './records/prepare.ts';
 export { titleOf, referencesOf, type References } from './query/present.ts';

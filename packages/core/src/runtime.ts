@@ -15,6 +15,8 @@ import { EventTail, OutboxRelay } from './events/outbox.ts';
 import { newId } from './ids.ts';
 import { EventStreams } from './events/streams.ts';
 import { LiveLists } from './live/lists.ts';
+import { Plugins } from './plugins/plugins.ts';
+import { orphans, purge, purgedFile as purgedFileOf, storedBy, type Stored } from './plugins/stored.ts';
 import { createLog, errorData, type Log } from './log.ts';
 import { Mailer } from './mail.ts';
 import { Query } from './query/query.ts';
@@ -34,6 +36,8 @@ import { Setup } from './setup.ts';
 
 export { demoLoaded, demoLogins, seedDemo, type DemoLogin } from './demo.ts';
 export { BootError, KithError } from './errors.ts';
+export type { PluginState } from './plugins/plugins.ts';
+export type { Stored as StoredData } from './plugins/stored.ts';
 export type { Env } from './env.ts';
 
 export interface RuntimeOptions {
@@ -51,7 +55,9 @@ export interface RuntimeOptions {
 export interface Runtime {
   readonly roles: readonly ('web' | 'worker')[];
   readonly model: Model;
+  /** Handlers of the plugins that are on. */
   readonly servers: readonly AnyServer[];
+  readonly plugins: Plugins;
   readonly env: Env;
   readonly databaseUrl: string;
   readonly pool: pg.Pool;
@@ -163,8 +169,9 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     }
     const db = openKysely(pool);
     const numbers = await readNumbers(pool);
-    const bus = new Bus(databaseUrl, pool, log, roles.includes('web'));
+    const bus = new Bus(databaseUrl, pool, log, roles.includes('web'), [...model.installed.plugins.keys()]);
     await readFacets(pool, model);
+    const switches = new Plugins({ pool, model, servers, bus, log });
     const outside = new OutsideReader(databaseUrl, pool);
     closers.push(() => outside.close());
     const query = new Query(db, model, outside);
@@ -235,6 +242,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     const setup = new Setup(pool, sessions);
     const live = new LiveLists(query, pool, model);
     await setup.setting('organisation');
+    // Only now: whatever keeps columns, documents and rights stands on all plugins.
+    await switches.load();
     if (roles.length > 0) {
       await bus.start();
       closers.push(() => bus.close());
@@ -256,19 +265,38 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         ...options.background,
       });
       closers.push(() => queues.close());
-      const jobs = new Jobs({ pool, records, servers, queues, services: { mail: mailer.service() }, log, clock, ...options.background });
-      for (const { plugin, start } of servers) {
-        // One plugin that cannot begin does not keep the others from working.
-        if (start)
-          await records
-            .within(plugin.id, SYSTEM_ACTOR, start)
-            .catch((error: unknown) => log('error', 'a plugin could not begin its work', { plugin: plugin.id, ...errorData(error) }));
-      }
+      const { isOn } = switches;
+      const jobs = new Jobs({
+        pool,
+        records,
+        servers,
+        isOn,
+        queues,
+        services: { mail: mailer.service() },
+        log,
+        clock,
+        ...options.background,
+      });
+      const begin = async (which: (plugin: string) => boolean): Promise<void> => {
+        for (const { plugin, start } of switches.servers.filter((one) => which(one.plugin.id))) {
+          // One plugin that cannot begin does not keep the others from working.
+          if (start)
+            await records
+              .within(plugin.id, SYSTEM_ACTOR, start)
+              .catch((error: unknown) => log('error', 'a plugin could not begin its work', { plugin: plugin.id, ...errorData(error) }));
+        }
+      };
+      await begin(() => true);
       await jobs.start();
-      const stop = bus.hear('jobs', () => jobs.wake());
-      const consumers = new Consumers({ pool, records, servers, bus, model, log });
+      const consumers = new Consumers({ pool, records, servers, isOn, bus, model, log });
+      const stops = [
+        bus.hear('jobs', () => jobs.wake()),
+        bus.hear('switched', (changed) => {
+          void begin((id) => changed.includes(id)).then(() => jobs.wake());
+        }),
+      ];
       closers.push(async () => {
-        stop();
+        for (const stop of stops) stop();
         await Promise.all([jobs.close(), consumers.close()]);
       });
     }
@@ -278,7 +306,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     const runtime: Runtime = {
       roles,
       model,
-      servers,
+      get servers() {
+        return switches.servers;
+      },
+      plugins: switches,
       env,
       databaseUrl,
       pool,
@@ -423,3 +454,12 @@ export async function createUser(
 export async function createKey(runtime: Runtime, input: { name: string; role: string }): Promise<{ id: string; key: string }> {
   return runtime.sessions.createKey(input);
 }
+
+/** Ids of plugins that are not in this build and have left something in the database. */
+export const orphanedPlugins = ({ pool, model }: Runtime): Promise<string[]> => orphans(pool, model.installed.plugins.keys());
+/** What plugins have in the database, by id. */
+export const storedPlugins = ({ pool }: Runtime, ids: readonly string[]): Promise<Map<string, Stored>> => storedBy(pool, ids);
+/** Writes what a plugin has left into a file, and deletes it. @throws 409 while it is in use */
+export const purgePlugin = (runtime: Runtime, id: string, file: string): Promise<Stored> => purge(runtime, id, file);
+/** Where what is purged is kept unless told. */
+export const purgedFile = ({ env, clock }: Runtime, id: string): string => purgedFileOf(env.dataDir, id, clock());

@@ -52,6 +52,8 @@ export interface ModelObject {
   facets: Facet[];
   /** What audiences may do here, by their key. */
   portals: Map<string, ModelPortal>;
+  /** The fields that there are for anybody while plugins that added others are switched off; undefined while none is. */
+  shown?: ReadonlySet<string> | undefined;
 }
 
 /** A document of a record: the fields that the same audiences may read and write. */
@@ -71,6 +73,8 @@ export interface ModelPortal {
   create: Set<string> | null;
   actions: Set<string>;
   keep: Set<string>;
+  /** The plugin that opens it is switched off: what is counted for the audience goes on, and nobody comes in. */
+  off?: boolean;
 }
 
 export interface ModelAudience extends Audience {
@@ -83,12 +87,18 @@ export interface ModelAudience extends Audience {
   changed: string[];
 }
 
+/**
+ * While plugins are switched off, `plugins`, `objects`, `audiences` and `incoming` are without them, and so are views and
+ * actions of objects; fields and portals that they added stay and are marked, since columns and documents are kept.
+ */
 export interface Model {
   plugins: Map<string, AnyPlugin>;
   objects: Map<string, ModelObject>;
   audiences: Map<string, ModelAudience>;
   /** References into each object: who points here, by which field. */
   incoming: Map<string, { object: ModelObject; field: ModelField }[]>;
+  /** All plugins of this build and all their objects, switched on or off: what is stored is theirs. */
+  installed: { plugins: Map<string, AnyPlugin>; objects: Map<string, ModelObject> };
 }
 
 /** A declaration that the host cannot boot with. The message names the plugin and what to do. */
@@ -103,7 +113,8 @@ const RESERVED_IDS = ['kith', 'public', 'information', 'pg', 'custom', 'system']
 
 /** Resolves plugins into a model, or throws a {@link ModelError}. Order of the list does not matter. */
 export function buildModel(plugins: readonly AnyPlugin[]): Model {
-  const model: Model = { plugins: new Map(), objects: new Map(), audiences: new Map(), incoming: new Map() };
+  const installed = { plugins: new Map<string, AnyPlugin>(), objects: new Map<string, ModelObject>() };
+  const model: Model = { plugins: new Map(), objects: new Map(), audiences: new Map(), incoming: new Map(), installed };
   for (const plugin of inOrder(plugins)) {
     model.plugins.set(plugin.id, plugin);
     for (const [key, declared] of Object.entries(plugin.objects ?? {})) addObject(model, plugin, key, declared);
@@ -121,6 +132,8 @@ export function buildModel(plugins: readonly AnyPlugin[]): Model {
     object.facets = facetsByClass(object);
   }
   for (const audience of model.audiences.values()) checkPages(model, audience);
+  for (const [id, plugin] of model.plugins) installed.plugins.set(id, plugin);
+  for (const [name, object] of model.objects) installed.objects.set(name, object);
   return model;
 }
 

@@ -144,6 +144,7 @@ export interface AnyPlugin {
   version: string;
   sdk: string;
   part: Part;
+  startsDisabled?: boolean;
   needs?: readonly { plugin: AnyPlugin; range: string }[];
   objects?: Record<string, AnyObject>;
   extend?: Record<string, Extension>;
@@ -226,6 +227,8 @@ export function definePlugin<
   /** Range of {@link SDK_VERSION} that this plugin was written for. */
   sdk: string;
   part: Part;
+  /** Off until somebody switches it on; on unless told. */
+  startsDisabled?: boolean;
   needs?: N;
   objects?: O & CheckObjects<O, ObjectNames<Id, O, N>>;
   extend?: E & CheckExtensions<E, ObjectNames<Id, O, N>>;
@@ -252,6 +255,7 @@ export interface Plugin<
   version: string;
   sdk: string;
   part: Part;
+  startsDisabled?: boolean;
   needs: N;
   objects: O;
   extend?: Record<string, Extension>;

@@ -480,6 +480,24 @@ export const rules: Record<string, RouteRule> = {
   'POST /jobs/drop': (world, caller) => [
     { what: 'those named', path: '/jobs/drop', body: { ids: [world.parked] }, expect: staffOnly(caller, 200, caller.role === 'admin') },
   ],
+  'GET /plugins': (_world, caller) => [{ what: 'all', path: '/plugins', expect: staffOnly(caller, 200, caller.role === 'admin') }],
+  'GET /plugins/{id}': (_world, caller) => [
+    { what: 'one', path: '/plugins/sales', expect: staffOnly(caller, 200, caller.role === 'admin') },
+  ],
+  'POST /plugins/{id}/enable': (_world, caller) => [
+    { what: 'one that is on', path: '/plugins/sales/enable', body: {}, expect: staffOnly(caller, 200, caller.role === 'admin') },
+  ],
+  'POST /plugins/{id}/disable': (_world, caller) => [
+    { what: 'one that others need', path: '/plugins/contacts/disable', body: {}, expect: staffOnly(caller, 409, caller.role === 'admin') },
+  ],
+  'POST /plugins/{id}/purge': (_world, caller) => [
+    {
+      what: 'one that is in the build',
+      path: '/plugins/sales/purge',
+      body: { confirm: 'sales' },
+      expect: staffOnly(caller, 409, caller.role === 'admin'),
+    },
+  ],
   'GET /events': (world, caller) =>
     [undefined, ...world.objects].map((object) => {
       // From the beginning of this world: whatever ever happened and may be told is told.

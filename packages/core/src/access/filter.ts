@@ -29,7 +29,7 @@ import { sql, type RawBuilder } from 'kysely';
 import { KithError } from '../errors.ts';
 import { hasRole } from '../principal.ts';
 import { audienceColumns, columnType, decimal, searchPartSql, searchSql, SYSTEM_FIELDS, toLiteral } from '../records/columns.ts';
-import { accessOf, mayRead } from './grant.ts';
+import { accessOf, mayRead, portalOf } from './grant.ts';
 
 type Bool = RawBuilder<boolean>;
 
@@ -72,7 +72,7 @@ export function targetOf(object: ModelObject, name: string): Target | undefined 
 /** A field that a principal may compare, sort and search by; what they may not read is not there for them. */
 export function readableTarget(object: ModelObject, principal: Principal, name: string): Target | undefined {
   const { outside } = principal;
-  if (!outside) return targetOf(object, name);
+  if (!outside) return object.shown && object.fields.has(name) && !object.shown.has(name) ? undefined : targetOf(object, name);
   const own = OUTSIDE_COLUMNS[name];
   const target = targetOf(object, name);
   if (own && target) return { ...target, column: own(outside.audience) };
@@ -215,7 +215,7 @@ function behind(scope: Scope, object: ModelObject, name: string): ModelObject | 
   const target = field?.spec.type === 'ref' ? scope.model.objects.get(field.spec.to) : undefined;
   const { outside } = scope.principal;
   // For people from outside nothing lies behind a reference to what is not opened to them.
-  return !scope.ruled && outside !== undefined && target?.portals.has(outside.audience) !== true ? undefined : target;
+  return !scope.ruled && outside !== undefined && !(target && portalOf(target, scope.principal)) ? undefined : target;
 }
 
 /** What a path over references leads to. */

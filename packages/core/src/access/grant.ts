@@ -7,8 +7,10 @@ import { everyone, nobody, type Access, type Facet, type ModelObject, type Model
 const CLOSED: Access = { read: nobody, create: nobody, update: nobody, delete: nobody };
 
 /** The portal through which somebody from outside sees an object; undefined for staff, and where none is open. */
-export const portalOf = (object: ModelObject, principal: Principal): ModelPortal | undefined =>
-  principal.outside && object.portals.get(principal.outside.audience);
+export function portalOf(object: ModelObject, principal: Principal): ModelPortal | undefined {
+  const portal = principal.outside && object.portals.get(principal.outside.audience);
+  return portal?.off ? undefined : portal;
+}
 
 /** Which rows a principal may read, create, change and delete. */
 export function accessOf(object: ModelObject, principal: Principal): Access {
@@ -35,14 +37,17 @@ export function actionRule(object: ModelObject, principal: Principal, name: stri
   return portal?.actions.has(name) && !principal.outside.preview ? portal.rows : nobody;
 }
 
-/** The field rights of somebody from outside. Null where there is no limit besides the field's own mode. */
+/** The fields that somebody may read, change, or give to a new record. Null where there is no limit besides the field's own mode. */
 export const readableFields = (object: ModelObject, principal: Principal): ReadonlySet<string> | null =>
-  principal.outside ? (portalOf(object, principal)?.read ?? NONE) : null;
+  principal.outside ? shownOf(object, portalOf(object, principal)?.read) : (object.shown ?? null);
 export const writableFields = (object: ModelObject, principal: Principal): ReadonlySet<string> | null =>
-  principal.outside ? (!principal.outside.preview && portalOf(object, principal)?.write) || NONE : null;
+  principal.outside ? shownOf(object, !principal.outside.preview && portalOf(object, principal)?.write) : (object.shown ?? null);
 export const creatableFields = (object: ModelObject, principal: Principal): ReadonlySet<string> | null =>
-  principal.outside ? (!principal.outside.preview && portalOf(object, principal)?.create) || NONE : null;
+  principal.outside ? shownOf(object, !principal.outside.preview && portalOf(object, principal)?.create) : (object.shown ?? null);
 const NONE: ReadonlySet<string> = new Set();
+/** Without the fields of plugins that are switched off. */
+const shownOf = ({ shown }: ModelObject, names: ReadonlySet<string> | null | undefined | false): ReadonlySet<string> =>
+  names ? (shown ? new Set([...names].filter((name) => shown.has(name))) : names) : NONE;
 
 /** Whether a principal may read a field. */
 export const mayRead = (object: ModelObject, principal: Principal, name: string): boolean =>
@@ -53,8 +58,8 @@ export const mayRead = (object: ModelObject, principal: Principal, name: string)
  * joins reads all that is in it, so every field must be theirs.
  */
 export function joinOf(object: ModelObject, principal: Principal, facet: Facet, mayUpdate: boolean): 'write' | 'read' | null {
-  const readable = readableFields(object, principal);
-  if (readable === null) return mayUpdate ? 'write' : 'read';
+  if (!principal.outside) return mayUpdate ? 'write' : 'read';
+  const readable = readableFields(object, principal)!;
   const names = [...facet.fields];
   if (names.length === 0 || !names.every((name) => readable.has(name))) return null;
   const writable = writableFields(object, principal)!;

@@ -30,6 +30,7 @@ interface Row {
 
 export class Permissions {
   readonly #pool: pg.Pool;
+  readonly #model: Model;
   readonly #declared = new Map<ModelObject, Access>();
   readonly #changed: () => void;
   #rows: readonly Row[] = [];
@@ -37,6 +38,7 @@ export class Permissions {
   /** @param changed Tells other processes, and whoever has something open. */
   constructor(pool: pg.Pool, model: Model, changed: () => void) {
     this.#pool = pool;
+    this.#model = model;
     this.#changed = changed;
     for (const object of model.objects.values()) this.#declared.set(object, object.access);
   }
@@ -65,7 +67,8 @@ export class Permissions {
 
   /** All objects with what each role may do. */
   list(): ObjectPermissions[] {
-    return [...this.#declared].map(([object, declared]) => ({
+    const shown = [...this.#declared].filter(([object]) => this.#model.objects.has(object.name));
+    return shown.map(([object, declared]) => ({
       object: object.name,
       roles: Object.fromEntries(
         ROLES.map((role) => {
@@ -81,7 +84,7 @@ export class Permissions {
   async change(input: Record<string, unknown>): Promise<ObjectPermissions> {
     const { object: name, role, ...rest } = input;
     const problems: FieldProblem[] = [];
-    const object = [...this.#declared.keys()].find((one) => one.name === name);
+    const object = [...this.#declared.keys()].find((one) => one.name === name && this.#model.objects.has(one.name));
     if (!object) problems.push({ field: 'object', code: 'unknown_option', message: 'is no object' });
     if (!ROLES.includes(role as Role))
       problems.push({ field: 'role', code: 'unknown_option', message: `must be one of ${ROLES.join(', ')}` });

@@ -40,9 +40,15 @@ interface BusEvents {
   resync: [];
   /** Another web process has come, and has not heard what was told before. */
   peer: [];
+  /** Another process switched a plugin; it waits for the answer to what it asks. */
+  switch: [asked: string];
+  /** This process now goes by other plugins: the ids of those that were switched. */
+  switched: [plugins: readonly string[]];
 }
 
 const CHANNEL = 'kith_bus';
+/** First half of the key of a lock that each process holds, shared, for each plugin of its build. */
+export const IN_USE_LOCK = 7_020;
 /** Postgres carries at most 8,000 bytes in one notification. */
 const MOST = 7_000;
 const COALESCE_MS = 8;
@@ -57,7 +63,18 @@ interface Peer {
 }
 
 type Message =
-  ['j'] | ['n', readonly string[]] | ['p', Peer] | ['m', Moved] | ['c', Closed] | ['w'] | ['e'] | ['a', string] | ['r'] | ['h', unknown];
+  | ['s', string]
+  | ['k', { asked: string; node: string }]
+  | ['j']
+  | ['n', readonly string[]]
+  | ['p', Peer]
+  | ['m', Moved]
+  | ['c', Closed]
+  | ['w']
+  | ['e']
+  | ['a', string]
+  | ['r']
+  | ['h', unknown];
 
 /** One process's ear and mouth. */
 export class Bus extends EventEmitter<BusEvents> {
@@ -73,12 +90,18 @@ export class Bus extends EventEmitter<BusEvents> {
   #sending: Promise<void> = Promise.resolve();
   #announcing: NodeJS.Timeout | undefined;
   readonly #web: boolean;
+  readonly #plugins: readonly string[];
   readonly #peers = new Map<string, { web: boolean; heard: number }>();
+  readonly #answers = new Map<string, (node: string) => void>();
 
-  /** @param web Whether this process has live documents and lists. */
-  constructor(url: string, pool: pg.Pool, log: Log, web: boolean) {
+  /**
+   * @param web Whether this process has live documents and lists.
+   * @param plugins What is in this build: while the process is connected, nobody purges it.
+   */
+  constructor(url: string, pool: pg.Pool, log: Log, web: boolean, plugins: readonly string[] = []) {
     super();
     this.#web = web;
+    this.#plugins = plugins;
     this.#url = url;
     this.#pool = pool;
     this.#log = log;
@@ -122,6 +145,7 @@ export class Bus extends EventEmitter<BusEvents> {
     client.on('notification', (message) => this.#hear(message.payload ?? ''));
     client.on('error', () => undefined);
     await client.connect();
+    await client.query('select pg_advisory_lock_shared($1, hashtext(plugin)) from unnest($2::text[]) plugin', [IN_USE_LOCK, this.#plugins]);
     await client.query(`listen ${CHANNEL}`);
     this.#client = client;
     client.on('end', () => {
@@ -156,6 +180,8 @@ export class Bus extends EventEmitter<BusEvents> {
       else if (message[0] === 'c') closed.push(message[1]);
       else if (message[0] === 'w') this.emit('wake');
       else if (message[0] === 'j') this.emit('jobs');
+      else if (message[0] === 's') this.emit('switch', message[1]);
+      else if (message[0] === 'k') this.#answers.get(message[1].asked)?.(message[1].node);
       else if (message[0] === 'n') this.emit('noticed', message[1]);
       else if (message[0] === 'e') this.emit('events');
       else if (message[0] === 'a') this.emit('access', message[1]);
@@ -195,6 +221,28 @@ export class Bus extends EventEmitter<BusEvents> {
   }
   permissionsChanged(): void {
     this.#say(['r']);
+  }
+  /** Answers a process that switched a plugin: it is done here too. */
+  switched(asked: string): void {
+    this.#say(['k', { asked, node: this.node }]);
+  }
+  /** Tells all processes that a plugin was switched; resolves when those that are known to be there have answered, or are waited for no longer. */
+  async tellSwitch(patienceMs: number): Promise<void> {
+    const asked = newId();
+    const awaited = new Set(this.#peers.keys());
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, awaited.size > 0 ? patienceMs : 0);
+    this.#answers.set(asked, (node) => {
+      awaited.delete(node);
+      if (awaited.size === 0) resolve();
+    });
+    this.#say(['s', asked]);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#answers.delete(asked);
+    }
   }
   here(state: unknown): void {
     if (this.#webPeers) this.#say(['h', state]);

@@ -6,7 +6,7 @@
 import { type ChangeEvent, type FieldValue, type Filter, type Model, type ModelObject, type Principal, type Rec } from '@kith/sdk';
 import type pg from 'pg';
 import { can, isRowless, matches, type Trilean } from '../access/filter.ts';
-import { accessOf, readableFields } from '../access/grant.ts';
+import { accessOf, portalOf, readableFields } from '../access/grant.ts';
 import { quote } from '../database.ts';
 import { SYSTEM } from '../principal.ts';
 import { audienceColumns, tableName } from '../records/columns.ts';
@@ -50,7 +50,7 @@ export async function inSight(on: Sources, viewer: Viewer, events: readonly Chan
     if (event.kind === 'acted') continue;
     const object = on.model.objects.get(event.object);
     if (!object || (viewer.object && viewer.object !== object)) continue;
-    if (viewer.principal.outside && !object.portals.has(viewer.principal.outside.audience)) continue;
+    if (viewer.principal.outside && !portalOf(object, viewer.principal)) continue;
     const list = byObject.get(object) ?? [];
     list.push(event);
     byObject.set(object, list);

@@ -31,6 +31,8 @@ interface Options {
   pool: pg.Pool;
   records: Records;
   servers: readonly AnyServer[];
+  /** Whether a plugin is on; one that is off finds everything in its place when it comes back. */
+  isOn: (plugin: string) => boolean;
   bus: Bus;
   model: Model;
   log: Log;
@@ -51,7 +53,13 @@ export class Consumers {
     const wake = (): void => {
       for (const one of this.#followers) one.wake();
     };
-    this.#stop.push(options.bus.hear('events', wake), options.bus.hear('resync', wake));
+    this.#stop.push(
+      options.bus.hear('events', wake),
+      options.bus.hear('resync', wake),
+      options.bus.hear('switched', () => {
+        for (const one of this.#followers) one.switched();
+      }),
+    );
     this.#timer = setInterval(wake, LOOK_MS);
     wake();
   }
@@ -69,7 +77,7 @@ class Follower {
   readonly #name: string;
   readonly #consumer: AnyConsumer | undefined;
   /** Null for all. */
-  readonly #objects: readonly string[] | null;
+  #objects: readonly string[] | null = null;
   #running: Promise<void> | undefined;
   #again = false;
   #closed = false;
@@ -82,11 +90,18 @@ class Follower {
     this.#plugin = plugin;
     this.#name = name;
     this.#consumer = consumer;
-    const objects = consumer?.objects;
-    this.#objects = (typeof objects === 'function' ? objects(options.model) : objects) ?? null;
+    this.switched();
+  }
+
+  /** Other plugins are on than before. */
+  switched(): void {
+    const objects = this.#consumer?.objects;
+    this.#objects = (typeof objects === 'function' ? objects(this.#o.model) : objects) ?? null;
+    this.wake();
   }
 
   wake(): void {
+    if (this.#plugin !== '' && !this.#o.isOn(this.#plugin)) return;
     if (this.#closed || Date.now() < this.#rest) return;
     this.#again = true;
     this.#running ??= this.#run().finally(() => {
@@ -101,7 +116,7 @@ class Follower {
   }
 
   async #run(): Promise<void> {
-    while (this.#again && !this.#closed) {
+    while (this.#again && !this.#closed && (this.#plugin === '' || this.#o.isOn(this.#plugin))) {
       this.#again = false;
       try {
         if (await this.#step()) this.#again = true;

@@ -32,6 +32,8 @@ export interface JobsOptions {
   pool: pg.Pool;
   records: Records;
   servers: readonly AnyServer[];
+  /** Whether a plugin is on; the jobs of one that is off wait. */
+  isOn: (plugin: string) => boolean;
   queues: Queues;
   services: Services;
   log: Log;
@@ -145,11 +147,12 @@ export class Jobs {
       // By their places, as the outbox is emptied: the table is empty when this is planned, and full a moment later.
       text: `with room as (select $3 - count(*) as n from (select from kith.job where lane = $1 and state = 'queued' limit $3) q),
         ready as materialized (
-          select ctid from kith.job where lane = $1 and state = 'waiting' and due <= $2 order by due, id
+          select ctid from kith.job where lane = $1 and state = 'waiting' and due <= $2 and split_part(handler, '.', 1) <> all($4) order by due, id
           limit greatest(0, (select n from room)) for update skip locked)
         update kith.job j set state = 'queued', lease = now() + interval '10 minutes', handed = handed + 1
         where j.ctid = any(array(select ctid from ready)) returning j.id, j.handler`,
-      values: [LANES.indexOf(lane), this.#o.clock(), OUTSTANDING],
+      // What plugins that are off have to do waits for them.
+      values: [LANES.indexOf(lane), this.#o.clock(), OUTSTANDING, this.#off()],
     });
     if (rows.length === 0) return false;
     this.#idle.delete(lane);
@@ -169,6 +172,10 @@ export class Jobs {
     }
   }
 
+  #off(): string[] {
+    return [...new Set([...this.#jobs.values()].map(({ plugin }) => plugin))].filter((plugin) => !this.#o.isOn(plugin));
+  }
+
   /** Jobs that were handed over and not begun wait again. */
   async #release(ids: readonly string[]): Promise<void> {
     await this.#o.pool.query(
@@ -184,7 +191,7 @@ export class Jobs {
     const { rows: calls } = await pool.query<{ id: string; handler: string }>(
       `select id, handler from kith.job where state = 'calling' and lease < now() limit 100`,
     );
-    for (const { id, handler } of calls) await this.#finishLost(handler, id);
+    for (const { id, handler } of calls) if (this.#o.isOn(this.#jobs.get(handler)?.plugin ?? '')) await this.#finishLost(handler, id);
     await pool.query(
       `with late as (select id from kith.job where state = 'queued' and lease < now() limit 5000 for update skip locked)
        update kith.job j set ${TO_WAIT} from late where j.id = late.id`,
@@ -242,8 +249,9 @@ export class Jobs {
       [now],
     );
     for (const { name, expression, next } of rows) {
-      const job = this.#jobs.get(name)?.job;
-      if (!job) continue;
+      const known = this.#jobs.get(name);
+      if (!known || !this.#o.isOn(known.plugin)) continue;
+      const { job } = known;
       await this.#o.records.within('', SYSTEM_ACTOR, async (_ctx, client) => {
         const { rowCount } = await client.query('update kith.schedule set next = $3 where name = $1 and next <= $2', [
           name,
@@ -266,6 +274,8 @@ export class Jobs {
           ids,
           `Nothing does this any more: the plugin that did (“${handler.split('.')[0]}”) is not there. Install it again, or drop the job.`,
         );
+      } else if (!this.#o.isOn(known.plugin)) {
+        await this.#release(ids);
       } else if ('call' in known.job) {
         for (const id of ids) if (!this.#closed) await this.#call(known.plugin, handler, known.job, id);
       } else {

@@ -1,6 +1,7 @@
 /** What screens need besides values: the titles of records, and of all that they refer to. */
 import { isUuid, type FieldValue, type Model, type ModelObject, type Principal, type Rec } from '@kith/sdk';
 import type pg from 'pg';
+import { portalOf } from '../access/grant.ts';
 import { quote } from '../database.ts';
 import { SYSTEM } from '../principal.ts';
 import { tableName } from '../records/columns.ts';
@@ -28,7 +29,7 @@ export async function referencesFor(
   const references: References = {};
   for (const [name, ids] of referredBy(model, recs)) {
     const object = model.objects.get(name);
-    if (!object?.portals.has(principal.outside.audience) || ids.size === 0) continue;
+    if (!object || !portalOf(object, principal) || ids.size === 0) continue;
     const page = await query.list(principal, object, { ids: [...ids], limit: ids.size });
     for (const rec of page.data) references[rec.id] = { object: name, title: titleOf(object, rec.fields) };
   }
@@ -120,7 +121,7 @@ export function titleSql(model: Model, object: ModelObject, alias: string, depth
     const spec = object.fields.get(name)!.spec;
     const column = `${alias}.${quote(name)}`;
     if (spec.type !== 'ref') return `${column}::text`;
-    const target = model.objects.get(spec.to)!;
+    const target = model.installed.objects.get(spec.to)!;
     return depth > 1
       ? `''`
       : `(select ${titleSql(model, target, `t${depth}`, depth + 1)} from ${tableName(target)} t${depth} where t${depth}.id = ${column})`;

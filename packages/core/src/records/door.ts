@@ -906,7 +906,8 @@ export class Records {
     for (const { name: field, spec } of object.fields.values()) {
       // Only what they wrote themselves: the rest came with the record.
       if (spec.type !== 'ref' || !writesTo(object, principal, field)) continue;
-      const target = this.#o.model.objects.get(spec.to)!;
+      const target = this.#o.model.objects.get(spec.to);
+      if (!target) continue;
       const ids = [...new Set(rows.map((values) => values[field]).filter(isUuid))];
       if (ids.length === 0) continue;
       const seen = await this.#o.query.list(principal, target, { ids, limit: ids.length, fields: [] });
@@ -1189,7 +1190,9 @@ export class Records {
   }
 
   #rec(object: ModelObject, stored: Stored): Rec {
-    const { row, fields } = stored;
+    const { row } = stored;
+    const { shown } = object;
+    const fields = shown ? Object.fromEntries(Object.entries(stored.fields).filter(([name]) => shown.has(name))) : stored.fields;
     return {
       id: row.id,
       object: object.name,

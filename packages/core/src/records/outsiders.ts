@@ -36,6 +36,8 @@ export function versionFor(object: ModelObject, { outside }: Principal, { row }:
 export function masked(object: ModelObject, principal: Principal, rec: Rec): Rec {
   const readable = readableFields(object, principal);
   if (readable === null) return rec;
+  const fields = Object.fromEntries(Object.entries(rec.fields).filter(([name]) => readable.has(name)));
+  if (!principal.outside) return { ...rec, fields };
   const { createdBy: _createdBy, updatedBy: _updatedBy, ...rest } = rec;
-  return { ...rest, fields: Object.fromEntries(Object.entries(rec.fields).filter(([name]) => readable.has(name))) };
+  return { ...rest, fields };
 }

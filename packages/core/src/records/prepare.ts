@@ -90,6 +90,7 @@ export function missing(object: ModelObject, record: Values): FieldProblem[] {
   const problems: FieldProblem[] = [];
   for (const field of object.fields.values()) {
     const numbered = field.spec.type === 'text' && field.spec.sequence !== undefined;
+    if (object.shown?.has(field.name) === false) continue;
     if (field.spec.required && modeOf(field.spec) !== 'derived' && !numbered && record[field.name] == null) {
       problems.push({ field: field.name, code: 'required', message: 'must not be empty' });
     }

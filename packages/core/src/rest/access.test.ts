@@ -150,6 +150,11 @@ const cases: Record<string, Case> = {
   'DELETE /jobs/{id}': { path: () => `/jobs/${standing.id}`, status: 404 },
   'POST /jobs/replay': { path: () => '/jobs/replay', body: () => ({ handler: 'lab.nothing' }) },
   'POST /jobs/drop': { path: () => '/jobs/drop', body: () => ({ handler: 'lab.nothing' }) },
+  'GET /plugins': { path: () => '/plugins' },
+  'GET /plugins/{id}': { path: () => '/plugins/lab' },
+  'POST /plugins/{id}/enable': { path: () => '/plugins/lab/enable', body: () => ({}) },
+  'POST /plugins/{id}/disable': { path: () => '/plugins/nothing/disable', status: 404, body: () => ({}) },
+  'POST /plugins/{id}/purge': { path: () => '/plugins/lab/purge', status: 409, body: () => ({ confirm: 'lab' }) },
   'GET /partners': { path: () => '/partners' },
   // This laboratory has no partners: whoever may ask is told what does not fit.
   'POST /partners/invitations': { path: () => '/partners/invitations', right: 'write', status: 422, body: () => ({}) },

@@ -1,6 +1,6 @@
 /** The model as programs and screens read it: labels in a language, rights of the caller. */
 import { isSortable } from '../query/query.ts';
-import { accessOf, actionRule, joinOf, mayRead, writableFields } from '../access/grant.ts';
+import { accessOf, actionRule, joinOf, mayRead, portalOf, writableFields } from '../access/grant.ts';
 import { searchFieldsFor } from '../records/columns.ts';
 import { can, isRowless } from '../access/filter.ts';
 import { operatorsFor, type Field, type Model, type ModelField, type ModelObject, type Principal, type Rule } from '@kith/sdk';
@@ -19,7 +19,8 @@ export function languageOf(own: string | null | undefined, accept: string | null
 
 /** A text of a plugin's catalogue; English where the language lacks it, the key itself where English does. */
 export function text(model: Model, plugin: string, key: string, language: string): string {
-  const locales = model.plugins.get(plugin)?.locales;
+  // Options that a plugin added stay where they were chosen, and keep their names.
+  const locales = model.installed.plugins.get(plugin)?.locales;
   return locales?.[language]?.[key] ?? locales?.en?.[key] ?? key;
 }
 
@@ -31,7 +32,7 @@ export function objectMeta(model: Model, object: ModelObject, principal: Princip
   const may = (rule: Rule): boolean => !isRowless(rule) || can(object, principal, rule, {}) === true;
   const access = accessOf(object, principal);
   const rights = { read: may(access.read), create: may(access.create), update: may(access.update), delete: may(access.delete) };
-  const portal = principal.outside && object.portals.get(principal.outside.audience);
+  const portal = portalOf(object, principal);
   const readable = (name: string): boolean => mayRead(object, principal, name);
   return {
     name: object.name,

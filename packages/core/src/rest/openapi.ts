@@ -124,7 +124,9 @@ export function openApi(model: Model, routes: readonly Route[]): Record<string, 
     Role: { type: 'string', enum: [...ROLES] },
   };
   for (const object of model.objects.values()) {
-    const properties = Object.fromEntries([...object.fields.values()].map((field) => [field.name, valueSchema(field)]));
+    const properties = Object.fromEntries(
+      [...object.fields.values()].filter(({ name }) => object.shown?.has(name) !== false).map((field) => [field.name, valueSchema(field)]),
+    );
     schemas[`${object.name}.fields`] = { type: 'object', additionalProperties: false, properties };
     schemas[object.name] = {
       type: 'object',

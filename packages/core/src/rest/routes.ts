@@ -11,10 +11,11 @@ import { hasRole } from '../principal.ts';
 import { GROUPS_MAX, type Grouping } from '../query/groups.ts';
 import { LIMIT_DEFAULT, LIMIT_MAX, type ListOptions } from '../query/query.ts';
 import { referencesFor, titleOf, titlesOf, type References } from '../query/present.ts';
-import { mayRead } from '../access/grant.ts';
+import { mayRead, portalOf } from '../access/grant.ts';
 import { BULK, type Actor } from '../records/door.ts';
 import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
 import { eventStream } from './events.ts';
+import { installedRoutes } from './installed.ts';
 import { jobRoutes } from './jobs.ts';
 import { languageOf, objectMeta, text } from './meta.ts';
 import { noticeRoutes } from './notices.ts';
@@ -102,8 +103,17 @@ const IF_MATCH = { 'If-Match': 'the ETag that the caller saw; 412 when the recor
 const actor = (call: Call): Actor => ({ principal: call.principal, cause: { kind: 'api', id: null } });
 /** The object of a path; for people from outside there are only those that a portal opens to them. */
 const objectNamed = ({ runtime, principal }: Call, name: string): ModelObject => {
+  if (!principal.outside && !runtime.model.objects.has(name)) {
+    const off = runtime.model.installed.objects.get(name)?.plugin;
+    if (off !== undefined)
+      throw new KithError(
+        404,
+        'plugin_off',
+        `The plugin “${off}” is switched off; an administrator can switch it on. What it holds is kept.`,
+      );
+  }
   const object = runtime.records.object(name);
-  if (principal.outside && !object.portals.has(principal.outside.audience)) throw notFound('object');
+  if (principal.outside && !portalOf(object, principal)) throw notFound('object');
   return object;
 };
 const labelOf = (call: Call, name: string): string => {
@@ -731,6 +741,7 @@ export const routes: readonly Route[] = [
     handle: async (call) => json(openApi(call.runtime.model, routesOf(call.runtime.servers))),
   },
   ...jobRoutes((url) => limitOf(url, LIMIT_DEFAULT, 200)),
+  ...installedRoutes,
   ...partnerRoutes,
   ...noticeRoutes,
 ];

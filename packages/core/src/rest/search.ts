@@ -1,5 +1,6 @@
 /** Search over all objects: for the palette and for pickers. */
 import type { Principal } from '@kith/sdk';
+import { portalOf } from '../access/grant.ts';
 import { referencesFor, titleOf } from '../query/present.ts';
 import type { Runtime } from '../runtime.ts';
 
@@ -15,7 +16,7 @@ export async function searchAll(runtime: Runtime, principal: Principal, words: s
   if (words.trim() === '') return [];
   const { outside } = principal;
   const objects = [...runtime.model.objects.values()].filter(
-    (object) => object.search.length > 0 && (!outside || object.portals.has(outside.audience)),
+    (object) => object.search.length > 0 && (!outside || portalOf(object, principal)),
   );
   const each = Math.max(5, Math.ceil(limit / 2));
   const pages = await Promise.all(objects.map((object) => runtime.query.list(principal, object, { search: words, limit: each })));

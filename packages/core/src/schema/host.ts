@@ -301,4 +301,12 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
          person uuid not null references kith."user" on delete cascade, kind text not null, wanted boolean not null, primary key (person, kind))`,
     ],
   },
+  {
+    name: '0007-plugins',
+    up: [
+      // Which plugins are switched on; one without a row is as its declaration says.
+      `create table kith.plugin (
+         id text primary key, version text not null, enabled boolean not null, changed_at timestamptz, changed_by uuid)`,
+    ],
+  },
 ];

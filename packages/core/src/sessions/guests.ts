@@ -65,7 +65,8 @@ export class Guests {
     if (name === '' || name.length > LONGEST_NAME)
       problems.push({ field: 'name', code: 'required', message: `must be text of at most ${LONGEST_NAME} characters` });
     const known = typeof input.audience === 'string' ? this.#o.model.audiences.get(input.audience) : undefined;
-    const opened = known && this.#o.model.objects.get(record.object)!.portals.has(known.key);
+    const portal = known && this.#o.model.objects.get(record.object)!.portals.get(known.key);
+    const opened = portal !== undefined && !portal.off;
     if (!known || known.of !== undefined || !opened)
       problems.push({ field: 'audience', code: 'unknown_option', message: 'must be an audience of guests to whom the object is open' });
     const days = input.days ?? DAYS_DEFAULT;
