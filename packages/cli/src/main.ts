@@ -10,6 +10,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import('./commands/start.ts')).start,
   migrate: async () => (await import('./commands/migrate.ts')).migrateCommand,
   seed: async () => (await import('./commands/seed.ts')).seed,
+  backup: async () => (await import('./commands/backup.ts')).backup,
+  restore: async () => (await import('./commands/restore.ts')).restore,
   'user create': async () => (await import('./commands/user.ts')).userCreate,
   'plugin list': async () => (await import('./commands/plugins.ts')).pluginList,
   'plugin enable': async () => (await import('./commands/plugins.ts')).pluginEnable,

@@ -1,10 +1,13 @@
 /** One process of Kith: its connections and services, made for the roles that it has. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { buildModel, ModelError, type AnyPlugin, type AnyServer, type Model, type ModelObject, type Principal } from '@kith/sdk';
 import type pg from 'pg';
 import { checkServer, openKysely, openPool, type Db } from './database.ts';
 import { allowedOrigins, type Env } from './env.ts';
 import { BootError, isDatabaseError, KithError } from './errors.ts';
+import { backup as backupTo, type BackupResult } from './backup/backup.ts';
+import { restore as restoreFrom, RESTORING, type RestoreResult } from './backup/restore.ts';
 import { OutsideReader } from './access/outside.ts';
 import { Permissions } from './access/permissions.ts';
 import { Bus } from './events/bus.ts';
@@ -143,6 +146,32 @@ export async function migrate(options: Pick<RuntimeOptions, 'plugins' | 'servers
   }
 }
 
+/** The version of this Kith. */
+export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+
+type Place = Pick<RuntimeOptions, 'plugins' | 'servers' | 'databaseUrl'> & { env: Pick<Env, 'dataDir'>; file: string };
+
+/** Writes everything to a file, as of one moment. @throws BackupError */
+export async function backup({ plugins, databaseUrl, env, file }: Place): Promise<BackupResult> {
+  return backupTo({ plugins, databaseUrl, dataDir: env.dataDir, file, version: VERSION });
+}
+
+/** Fills an empty database from a file. @throws BackupError */
+export async function restore(options: Place & { note?: (line: string) => void }): Promise<RestoreResult> {
+  const { plugins, servers, databaseUrl, env, file, note } = options;
+  const model = modelOf(plugins, servers);
+  return restoreFrom({
+    model,
+    plugins,
+    servers,
+    databaseUrl,
+    dataDir: env.dataDir,
+    file,
+    migrate: () => migrate(options),
+    ...(note ? { note } : {}),
+  });
+}
+
 /**
  * Connects and starts the services of a process.
  * @throws BootError with one line when the database is missing, too old or behind
@@ -167,6 +196,11 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         `The database is behind by ${missing.length} change${missing.length === 1 ? '' : 's'} (${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}); run "npm run kith -- migrate".`,
       );
     }
+    const { rowCount: unfinished } = await pool.query('select from kith.setting where name = $1', [RESTORING]);
+    if (unfinished)
+      throw new BootError(
+        'A restore into this database was broken off. Empty the database (or the data folder) and restore the backup again.',
+      );
     const db = openKysely(pool);
     const numbers = await readNumbers(pool);
     const bus = new Bus(databaseUrl, pool, log, roles.includes('web'), [...model.installed.plugins.keys()]);

@@ -3,7 +3,7 @@
  * updates since. Reading, seeding, compacting; who may, is decided elsewhere.
  */
 import { loadDoc, readField, serverUpdate, type ServerWrite } from '@kith/doc';
-import type { FieldValue, ModelField, ModelObject } from '@kith/sdk';
+import type { FieldValue, Model, ModelField, ModelObject } from '@kith/sdk';
 import type pg from 'pg';
 import * as Y from 'yjs';
 import { quote, transaction, type Queryable } from '../database.ts';
@@ -119,7 +119,7 @@ export async function openStored(
     if (!stored) throw notFound('record');
     const document = stored.documents.get(facet.num);
     if (document) return { ...stored, document };
-    return { ...stored, ...(await seed(client, object, numbers, stored, facet)) };
+    return { ...stored, ...(await seed(client, object, numbers, stored, facet, await firstGeneration(client))) };
   });
 }
 
@@ -128,7 +128,14 @@ export async function openStored(
  * one can be joined to it. Columns must show all that the old one held; {@link catchUp} sees to that.
  * @returns whether there was a document
  */
-export async function renew(client: pg.PoolClient, object: ModelObject, numbers: FieldNumbers, id: string, facet: Facet): Promise<boolean> {
+export async function renew(
+  client: pg.PoolClient,
+  object: ModelObject,
+  numbers: FieldNumbers,
+  id: string,
+  facet: Facet,
+  generation?: number,
+): Promise<boolean> {
   const { rows } = await client.query<{ generation: number }>(
     'select generation from kith.doc_head where (record, facet) = ($1, $2) for no key update',
     [id, facet.num],
@@ -139,8 +146,65 @@ export async function renew(client: pg.PoolClient, object: ModelObject, numbers:
   // The ids of who wrote in the old life stay known: by them a copy of it is recognised.
   for (const name of ['doc_head', 'doc_log', 'doc_snapshot'])
     await client.query(`delete from kith.${name} where (record, facet) = ($1, $2)`, [id, facet.num]);
-  await seed(client, object, numbers, stored, facet, rows[0].generation + 1);
+  await seed(client, object, numbers, stored, facet, generation ?? rows[0].generation + 1);
   return true;
+}
+
+/** Name of the setting that says in which generation documents begin. */
+const DOCUMENTS = 'documents';
+
+/** 0, until a backup was restored: what browsers kept of documents made after it must not be joined to any made since. */
+async function firstGeneration(client: Queryable): Promise<number> {
+  const { rows } = await client.query<{ value: { generation: number } }>({
+    name: 'kith_first_generation',
+    text: 'select value from kith.setting where name = $1',
+    values: [DOCUMENTS],
+  });
+  return rows[0]?.value.generation ?? 0;
+}
+
+/**
+ * Begins every document's life anew, in this generation, and those that are made later too: for a database that was
+ * put back to an earlier time.
+ * @returns how many there are
+ */
+export async function renewEverything(pool: pg.Pool, model: Model, generation: number): Promise<number> {
+  await pool.query('insert into kith.setting (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value', [
+    DOCUMENTS,
+    JSON.stringify({ generation }),
+  ]);
+  const { rows: fields } = await pool.query<{ object: string; name: string; num: number }>('select object, name, num from kith.field');
+  const numbers = new Map([...model.objects.keys()].map((name) => [name, new Map<string, number>()]));
+  for (const field of fields) numbers.get(field.object)?.set(field.name, field.num);
+  let after = '00000000-0000-0000-0000-000000000000';
+  for (;;) {
+    const { rows } = await pool.query<{ record: string; object: string; facets: number[] }>(
+      `select record, object, array_agg(facet) as facets from kith.doc_head where record > $1 group by 1, 2 order by 1 limit 1000`,
+      [after],
+    );
+    if (rows.length === 0) break;
+    after = rows.at(-1)!.record;
+    const next = rows.values();
+    const hand = async (): Promise<void> => {
+      for (const { record, object: name, facets } of next) {
+        const object = model.objects.get(name);
+        // Of a plugin that left: its documents wait as they are.
+        if (!object) continue;
+        await transaction(pool, async (client) => {
+          await lockRecord(client, object, record);
+          await catchUp(client, object, record);
+          for (const num of facets) {
+            const facet = object.facets.find((one) => one.num === num);
+            if (facet) await renew(client, object, numbers.get(name)!, record, facet, generation);
+          }
+        });
+      }
+    };
+    await Promise.all([hand(), hand(), hand(), hand()]);
+  }
+  await pool.query('update kith.doc_head set generation = $1 where generation < $1', [generation]);
+  const { rows } = await pool.query<{ count: number }>('select count(*) as count from kith.doc_head');
+  return rows[0]!.count;
 }
 
 /** Brings the columns of large texts up to date with their documents, under the record's lock. */
@@ -169,7 +233,7 @@ async function seed(
   numbers: FieldNumbers,
   stored: Stored,
   facet: Facet,
-  generation = 0,
+  generation: number,
 ): Promise<{ document: StoredDocument; fields: Record<string, FieldValue> }> {
   const doc = new Y.Doc();
   const live = fieldsIn(object, facet);

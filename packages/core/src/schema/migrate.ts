@@ -26,7 +26,10 @@ import { isWallBehind, raiseWall } from './wall.ts';
 import { HOST_MIGRATIONS } from './host.ts';
 
 /** Key of the advisory lock that lets one process migrate at a time. */
-const MIGRATION_LOCK = 7_001;
+export const MIGRATION_LOCK = 7_001;
+/** Where it is noted which migrations have been applied. */
+export const MIGRATION_TABLE = `create table if not exists kith.migration (
+  plugin text not null, name text not null, applied_at timestamptz not null default now(), primary key (plugin, name))`;
 
 /** Applies whatever is missing, and answers what it did. Safe to run from several processes at once. */
 export async function migrate(pool: pg.Pool, model: Model, servers: readonly AnyServer[]): Promise<string[]> {
@@ -37,8 +40,7 @@ export async function migrate(pool: pg.Pool, model: Model, servers: readonly Any
     await client.query('set lock_timeout = 200');
     await client.query('set statement_timeout = 0');
     await client.query('create schema if not exists kith');
-    await client.query(`create table if not exists kith.migration (
-      plugin text not null, name text not null, applied_at timestamptz not null default now(), primary key (plugin, name))`);
+    await client.query(MIGRATION_TABLE);
     applied.push(...(await runLedger(client, 'kith', HOST_MIGRATIONS)));
     for (const plugin of model.plugins.values()) {
       if ([...model.objects.values()].some((object) => object.plugin === plugin.id)) {
