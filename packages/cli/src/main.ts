@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   seed: async () => (await import('./commands/seed.ts')).seed,
   backup: async () => (await import('./commands/backup.ts')).backup,
   restore: async () => (await import('./commands/restore.ts')).restore,
+  doctor: async () => (await import('./commands/doctor.ts')).doctor,
   'user create': async () => (await import('./commands/user.ts')).userCreate,
   'plugin list': async () => (await import('./commands/plugins.ts')).pluginList,
   'plugin enable': async () => (await import('./commands/plugins.ts')).pluginEnable,

@@ -27,6 +27,7 @@ import { Views } from './query/views.ts';
 import { Records, type Committed } from './records/door.ts';
 import type { FieldNumbers } from './records/documents.ts';
 import { history, type HistoryEntry } from './records/history.ts';
+import { checkDatabase as check, type Check } from './operation/doctor.ts';
 import { problem } from './rest/http.ts';
 import { dispatch } from './rest/routes.ts';
 import { readFacets } from './schema/facets.ts';
@@ -41,6 +42,7 @@ export { demoLoaded, demoLogins, seedDemo, type DemoLogin } from './demo.ts';
 export { BootError, KithError } from './errors.ts';
 export type { PluginState } from './plugins/plugins.ts';
 export type { Stored as StoredData } from './plugins/stored.ts';
+export { checkMachine, type Check } from './operation/doctor.ts';
 export type { Env } from './env.ts';
 
 export interface RuntimeOptions {
@@ -148,6 +150,13 @@ export async function migrate(options: Pick<RuntimeOptions, 'plugins' | 'servers
 
 /** The version of this Kith. */
 export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+
+/** Looks at the database. @see checkMachine */
+export async function checkDatabase(
+  options: Pick<RuntimeOptions, 'plugins' | 'servers'> & { url: string; publicHost: boolean },
+): Promise<Check[]> {
+  return check({ ...options, model: modelOf(options.plugins, options.servers) });
+}
 
 type Place = Pick<RuntimeOptions, 'plugins' | 'servers' | 'databaseUrl'> & { env: Pick<Env, 'dataDir'>; file: string };
 

@@ -265,6 +265,22 @@ class Hands {
   }
 }
 
+/** What a Redis says of itself. @throws when it does not answer */
+export async function askRedis(url: string, ms: number): Promise<{ version: string; policy: string }> {
+  const client = new Redis(url, { lazyConnect: true, connectTimeout: ms, maxRetriesPerRequest: 0, retryStrategy: () => null });
+  client.on('error', () => undefined);
+  try {
+    await within(ms, client.connect(), 'it took too long');
+    const said = await within(ms, client.info(), 'it took too long');
+    return {
+      version: /redis_version:(\S+)/.exec(said)?.[1] ?? '?',
+      policy: /maxmemory_policy:(\S+)/.exec(said)?.[1] ?? 'noeviction',
+    };
+  } finally {
+    client.disconnect();
+  }
+}
+
 /** Makes the tables of the queues, for installations that keep them in Postgres. */
 export async function migrateQueues(client: pg.PoolClient): Promise<void> {
   await runMigrations(client);
