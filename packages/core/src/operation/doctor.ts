@@ -9,6 +9,7 @@ import type pg from 'pg';
 import { openPool } from '../database.ts';
 import type { Env } from '../env.ts';
 import { askRedis } from '../jobs/queues.ts';
+import { orphans } from '../plugins/stored.ts';
 import { pendingMigrations } from '../schema/migrate.ts';
 import { background } from './background.ts';
 
@@ -334,17 +335,13 @@ async function checkContents(pool: pg.Pool, model: Model, publicHost: boolean): 
         ),
   );
 
-  const { rows: schemas } = await pool.query<{ name: string }>(
-    `select nspname as name from pg_namespace where nspname in (select plugin from kith.migration union select split_part(object, '.', 1) from kith.field)
-       and nspname <> 'kith' and nspname <> all($1) order by 1`,
-    [[...model.plugins.keys()]],
-  );
+  const left = await orphans(pool, model.plugins.keys());
   checks.push(
-    schemas.length === 0
+    left.length === 0
       ? ok('plugins', `${model.plugins.size} plugins, none orphaned`)
       : warning(
           'plugins',
-          `Data of plugins that are not in this build: ${schemas.map(({ name }) => name).join(', ')}.`,
+          `Data of plugins that are not in this build: ${left.join(', ')}.`,
           'Add them again, or “kith plugin purge” what nobody needs.',
         ),
   );
