@@ -348,3 +348,23 @@ defineServer(desk, {
   // @ts-expect-error effects of an object that the plugin does not have
   effects: { tickt: async () => undefined },
 });
+
+// Metrics ---------------------------------------------------------------------
+
+definePlugin({
+  ...declared,
+  needs: [need(shop, '^1.0.0')],
+  metrics: { n: { object: 'shop.item' }, worth: { object: 'shop.item', sum: 'price', by: 'company.name' } },
+});
+definePlugin({
+  ...declared,
+  needs: [need(shop, '^1.0.0')],
+  // @ts-expect-error a metric over an object that is not known
+  metrics: { n: { object: 'shop.itme' } },
+});
+definePlugin({
+  ...declared,
+  needs: [need(shop, '^1.0.0')],
+  // @ts-expect-error a sum of a field that is neither money nor number
+  metrics: { n: { object: 'shop.item', sum: 'name' } },
+});

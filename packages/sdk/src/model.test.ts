@@ -3,6 +3,7 @@ import {
   buildModel,
   company,
   definePlugin,
+  labelKeys,
   longText,
   ModelError,
   need,
@@ -208,5 +209,34 @@ describe('portals', () => {
       },
     };
     expect(() => buildModel([plugin as AnyPlugin])).toThrow(message);
+  });
+});
+
+describe('metrics', () => {
+  const measured = (metrics: AnyPlugin['metrics'], more: Partial<AnyPlugin> = {}): AnyPlugin => ({ ...b, metrics, ...more }) as AnyPlugin;
+
+  it('count or sum what the plugin knows, by values or over time', () => {
+    const fine = {
+      n: { object: 'b.part' },
+      by: { object: 'b.part', by: 'of.kind', filter: { field: 'of.name', op: 'ne' as const, value: 'x' } },
+    };
+    expect(buildModel([a, measured({ ...fine, time: { object: 'a.thing', over: 'createdAt' } })]).plugins.size).toBe(2);
+    expect(labelKeys(measured(fine))).toContain('metric.by');
+  });
+
+  it.each([
+    ['of nothing', { object: 'z.q' }, /metric "m" is of "z\.q", which no installed plugin declares/],
+    ['a sum of a text', { object: 'b.part', sum: 'name' }, /sums "name", which is no money or number field of b\.part/],
+    ['by what is not there', { object: 'b.part', by: 'of.nmae' }, /is drawn by "of\.nmae"; name a text, select/],
+    ['over what is no date', { object: 'b.part', over: 'name' }, /is drawn over "name"; name a date of b\.part/],
+    ['both', { object: 'b.part', by: 'name', over: 'createdAt' }, /has both "by" and "over"/],
+    ['a filter by nothing', { object: 'b.part', filter: { field: 'q', op: 'isNull' as const, value: true } }, /filters by "q"/],
+  ])('refuse %s and say what to do', (_what, metric, message) => {
+    expect(() => buildModel([a, measured({ m: metric })])).toThrow(message);
+  });
+
+  it('refuse an object of a plugin that is not needed', () => {
+    const other = definePlugin({ id: 'c', version: '1.0.0', sdk: '^1.0.0', part: 'operational', locales: { en } });
+    expect(() => buildModel([a, { ...other, metrics: { m: { object: 'a.thing' } } }])).toThrow(/list "a" under needs/);
   });
 });

@@ -108,6 +108,14 @@ export class ModelError extends Error {
 
 const IDENTIFIER = /^[a-z][A-Za-z0-9]{0,40}$/;
 const SYSTEM = ['id', 'version', 'object', 'fields', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'deletedAt'];
+/** What filters and charts may look at besides fields. */
+const SYSTEM_TYPES: Readonly<Record<string, Field['type']>> = {
+  createdAt: 'dateTime',
+  updatedAt: 'dateTime',
+  deletedAt: 'dateTime',
+  createdBy: 'user',
+  updatedBy: 'user',
+};
 /** Schemas that belong to Postgres or to the host itself. */
 const RESERVED_IDS = ['kith', 'public', 'information', 'pg', 'custom', 'system'];
 
@@ -134,6 +142,7 @@ export function buildModel(plugins: readonly AnyPlugin[]): Model {
   for (const audience of model.audiences.values()) checkPages(model, audience);
   for (const [id, plugin] of model.plugins) installed.plugins.set(id, plugin);
   for (const [name, object] of model.objects) installed.objects.set(name, object);
+  for (const plugin of model.plugins.values()) checkMetrics(model, plugin);
   return model;
 }
 
@@ -338,6 +347,42 @@ function checkPages(model: Model, audience: ModelAudience): void {
   }
 }
 
+/** What a list may be grouped by, for bars. */
+const GROUPABLE: readonly Field['type'][] = ['text', 'select', 'boolean', 'ref', 'user'];
+
+function checkMetrics(model: Model, plugin: AnyPlugin): void {
+  for (const [key, metric] of Object.entries(plugin.metrics ?? {})) {
+    const say = (text: string): never => {
+      throw new ModelError(`Plugin "${plugin.id}": metric "${key}" ${text}`);
+    };
+    const object = model.objects.get(metric.object) ?? say(`is of "${metric.object}", which no installed plugin declares`);
+    if (object.plugin !== plugin.id && !plugin.needs?.some((one) => one.plugin.id === object.plugin))
+      say(`is of "${metric.object}"; list "${object.plugin}" under needs`);
+    if (metric.sum !== undefined) {
+      const type = object.fields.get(metric.sum)?.type;
+      if (type !== 'money' && type !== 'number') say(`sums "${metric.sum}", which is no money or number field of ${object.name}`);
+    }
+    for (const path of metric.filter ? fieldsOfFilter(metric.filter) : [])
+      if (!typeAt(model, object, path)) say(`filters by "${path}", which is no field of ${object.name} and no path over its references`);
+    if (metric.by !== undefined && metric.over !== undefined) say('has both "by" and "over"; make two metrics of it');
+    const by = metric.by === undefined ? undefined : typeAt(model, object, metric.by);
+    if (metric.by !== undefined && (!by || !GROUPABLE.includes(by)))
+      say(`is drawn by "${metric.by}"; name a text, select, boolean, reference or user of ${object.name}, or a path to one`);
+    const over = metric.over === undefined ? undefined : typeAt(model, object, metric.over);
+    if (metric.over !== undefined && over !== 'date' && over !== 'dateTime')
+      say(`is drawn over "${metric.over}"; name a date of ${object.name}, or a path to one`);
+  }
+}
+
+/** The type of what a dotted path over references ends at; undefined where it leads nowhere. */
+function typeAt(model: Model, object: ModelObject, path: string): Field['type'] | undefined {
+  const [name = '', ...rest] = path.split('.');
+  const field = object.fields.get(name);
+  if (rest.length === 0) return field?.type ?? (Object.hasOwn(SYSTEM_TYPES, name) ? SYSTEM_TYPES[name] : undefined);
+  const target = field?.spec.type === 'ref' ? model.objects.get(field.spec.to) : undefined;
+  return target && typeAt(model, target, rest.join('.'));
+}
+
 /** The company references that a rule compares with. */
 export function companiesOf(rule: Rule): string[] {
   if ('and' in rule) return rule.and.flatMap(companiesOf);
@@ -461,6 +506,7 @@ export function labelKeys(plugin: AnyPlugin): string[] {
   }
   for (const audience of Object.keys(plugin.audiences ?? {})) keys.push(`audience.${audience}`);
   for (const workflow of Object.keys(plugin.workflows ?? {})) keys.push(`workflow.${workflow}`);
+  for (const metric of Object.keys(plugin.metrics ?? {})) keys.push(`metric.${metric}`);
   for (const [audience, portal] of Object.entries(plugin.portals ?? {})) {
     for (const page of Object.keys(portal.pages ?? {})) keys.push(`page.${audience}.${page}`);
   }

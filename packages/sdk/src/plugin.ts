@@ -100,6 +100,31 @@ export interface Portal<M = Record<string, AnyObject>> {
   };
 }
 
+/**
+ * A named figure over one object's records, for dashboards: how many there are, or the sum of a field. The host reads it as
+ * whoever looks, under their rights. Its name is `metric.<key>` in the plugin's catalogue.
+ */
+export interface Metric<O extends string = string, S extends string = string> {
+  /** A Lucide icon's name. */
+  icon?: string;
+  /** Full name (`plugin.object`) of an object of this plugin or of one that it needs. */
+  object: O;
+  /** A money or number field of the object that is summed, money by currency; without it the records are counted. */
+  sum?: S;
+  /** Which records count; all unless told. Days may be relative (`{ days: -30 }`). */
+  filter?: Filter;
+  /** Shown as bars by this field's values: a text, select, boolean, reference or user, or a dotted path to one over references. */
+  by?: string;
+  /** Shown as columns by month of this date field, or of one at the end of a dotted path. Not together with `by`. */
+  over?: string;
+}
+
+type Summable<F> = { [K in keyof F & string]: F[K] extends { type: 'money' | 'number' } ? K : never }[keyof F & string];
+/** The metrics that a plugin may declare over these objects. */
+export type MetricOf<M> = {
+  [O in keyof M & string]: M[O] extends { fields: infer F } ? Metric<O, Summable<F> | `${string}__${string}`> : never;
+}[keyof M & string];
+
 export interface ObjectDeclaration<F extends Fields = Fields, A extends Record<string, Action> = Record<string, Action>> {
   /** A Lucide icon's name. */
   icon: string;
@@ -151,6 +176,8 @@ export interface AnyPlugin {
   audiences?: Record<string, Audience>;
   portals?: Record<string, AnyPortal>;
   workflows?: Record<string, ShippedWorkflow>;
+  metrics?: Record<string, Metric>;
+  startsDisabled?: boolean;
   locales: Record<string, Catalogue>;
 }
 
@@ -238,6 +265,10 @@ export function definePlugin<
   portals?: Record<string, Portal<OwnObjects<{ id: Id; objects: O }> & NeededObjects<{ needs: N }>>>;
   /** Workflows that come with the plugin, by key; each can be switched on and off. */
   workflows?: Record<string, ShippedWorkflow>;
+  /** Figures that dashboards show, by key. */
+  metrics?: Record<string, MetricOf<OwnObjects<{ id: Id; objects: O }> & NeededObjects<{ needs: N }>>>;
+  /** Installed but switched off until an administrator enables it. */
+  startsDisabled?: boolean;
   /** Texts per language; English is complete, the others have the same keys. */
   locales: { en: L } & Record<string, { [K in keyof L]: string }>;
 }): Plugin<Id, O, N, L> {
@@ -262,6 +293,8 @@ export interface Plugin<
   audiences?: Record<string, Audience>;
   portals?: Record<string, AnyPortal>;
   workflows?: Record<string, ShippedWorkflow>;
+  metrics?: Record<string, Metric>;
+  startsDisabled?: boolean;
   locales: { en: L } & Record<string, Catalogue>;
 }
 

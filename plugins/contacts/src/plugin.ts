@@ -27,6 +27,9 @@ export const contacts = definePlugin({
   sdk: '^1.0.0',
   part: 'operational',
   locales: { en, de },
+  metrics: {
+    openTasks: { icon: 'square-check', object: 'contacts.task', filter: { field: 'status', op: 'eq', value: 'open' }, by: 'owner' },
+  },
   objects: {
     company: object({
       icon: 'building-2',

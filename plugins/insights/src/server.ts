@@ -1,10 +1,12 @@
 /** What insights does: follows what is sold, and classes customers by it. */
 import { defineServer } from '@kith/sdk';
 import { insights } from './plugin.ts';
+import { routes } from './server/metrics.ts';
 import { classify, follow, FOLLOWED, migrations, rebuild, refresh, scoreAll } from './server/scores.ts';
 
 export const server = defineServer(insights, {
   migrations,
+  routes,
   consumers: {
     // Every change as it comes: what is between two of them may have been counted too.
     revenue: { objects: FOLLOWED, unsettled: true, handle: follow },

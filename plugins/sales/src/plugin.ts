@@ -27,6 +27,15 @@ export const sales = definePlugin({
   part: 'operational',
   needs: [need(contacts, '^1.0.0')],
   locales: { en, de },
+  metrics: {
+    openDeals: {
+      icon: 'handshake',
+      object: 'sales.deal',
+      sum: 'amount',
+      filter: { field: 'stage', op: 'nin', value: ['won', 'lost'] },
+      by: 'stage',
+    },
+  },
   objects: {
     deal: object({
       icon: 'handshake',

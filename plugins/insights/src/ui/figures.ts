@@ -20,16 +20,20 @@ export const MONTHS = 24;
 const CURVE = 500;
 
 /** One bar: what it is of, how much, and the list of its records. */
-export interface Bar {
+export interface Column {
   key: string;
   label: string;
-  /** In the currency of the chart; what is drawn. */
+  /** What is drawn; money in the currency of the chart. */
   amount: number;
-  money: Money;
+  money: Money | undefined;
   count: number;
   href: string;
   /** In other currencies, which are never added. */
   others: Money[];
+}
+/** A bar of money. */
+export interface Bar extends Column {
+  money: Money;
 }
 
 export interface Rest {
@@ -84,6 +88,9 @@ export function listOf(object: string, conditions: readonly Filter[], more: Reco
   return `/o/${object}?${new URLSearchParams({ ...more, filter: JSON.stringify(conditions) }).toString()}`;
 }
 
+/** Conditions as a list of the API takes them. */
+export const filterParameter = (conditions: readonly Filter[]): { filter?: string } =>
+  conditions.length === 0 ? {} : { filter: filterOf(conditions) };
 const filterOf = (conditions: readonly Filter[]): string => JSON.stringify(conditions.length === 1 ? conditions[0] : { and: conditions });
 
 /** Which orders a period means; `date` is the path to their date. */
@@ -106,7 +113,7 @@ export function monthsFrom(month: string, n: number): string {
 }
 
 /** The condition that a group's value means: the list has as many records as the group. */
-export const meaning = (field: string, value: string | null): Comparison =>
+export const meaning = (field: string, value: string | boolean | null): Comparison =>
   value === null ? { field, op: 'isNull', value: true } : { field, op: 'eq', value };
 
 /** Sums in the currency of the chart and in the others. */
@@ -116,12 +123,14 @@ export function split(sum: readonly Money[] | undefined, currency: string): { mo
 }
 
 /** Every month from the first to the last that has something, at most so many, empty ones too. */
-export function months(groups: readonly AnsweredGroup[]): AnsweredGroup[] {
+export function months<G extends { value: string | null; count: number }>(
+  groups: readonly G[],
+): (G | { value: string; count: number; sum?: undefined })[] {
   const dated = groups.filter((group) => group.value !== null);
   const last = dated.at(-1)?.value;
   if (!last) return [];
   const known = new Map(dated.map((group) => [group.value, group]));
-  const all: AnsweredGroup[] = [];
+  const all: (G | { value: string; count: number })[] = [];
   for (let month = last; all.length < MONTHS && month >= dated[0]!.value!; month = monthsFrom(month, -1))
     all.unshift(known.get(month) ?? { value: month, count: 0 });
   return all;
@@ -174,7 +183,7 @@ export async function readFigures(
     lines('order.company.country', TOP),
     lines('order.owner', TOP),
     api.get<Answer>(`/records/${COMPANY}`, { filter: filterOf(valued), group: CLASS, sum: REVENUE, limit: 1 }),
-    api.get<Answer>(`/records/${ORDER}`, { ...(ofOrders.length > 0 && { filter: filterOf(ofOrders) }), limit: 1, count: 'exact' }),
+    api.get<Answer>(`/records/${ORDER}`, { ...filterParameter(ofOrders), limit: 1, count: 'exact' }),
     api.get<Answer>(`/records/${COMPANY}`, {
       filter: filterOf(valued),
       sort: `-${REVENUE}`,
