@@ -30,6 +30,8 @@ const commands = {
     args: [],
     build: (rest) => rest[0] === 'start' && !asksHelp(rest),
   },
+  // What a start would do before it starts; commands that change the tree call it.
+  build: { build: true },
   dev: { entry: 'packages/cli/src/main.ts', args: ['start', '--watch'], build: false },
   bench: { entry: 'packages/cli/bench/main.ts', args: [], build: false },
   // With arguments only unit tests run, and those need no built app.
@@ -384,7 +386,7 @@ async function main() {
     if (needsBuild) ensureBuild();
     else if (name === 'dev') listPlugins();
   });
-  handOver(command, args);
+  if (command.entry) handOver(command, args);
 }
 
 main().catch((error) => {

@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'plugin disable': async () => (await import('./commands/plugins.ts')).pluginDisable,
   'plugin purge': async () => (await import('./commands/plugins.ts')).pluginPurge,
   'key create': async () => (await import('./commands/key.ts')).keyCreate,
+  'plugin new': async () => (await import('./commands/plugin-new.ts')).pluginNew,
 };
 
 /** Errors that are meant for a person; the rest are defects and keep their stack. */

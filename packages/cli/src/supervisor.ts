@@ -106,7 +106,10 @@ class Supervisor {
       }
       if (!this.#end.isWished) {
         for (const role of roles) {
-          const child = new Child(role, url, this.#options, this.#end, () => this.#announce());
+          const child = new Child(role, url, this.#options, this.#end, {
+            ready: () => this.#announce(),
+            changed: (what) => this.#renew(what),
+          });
           this.#children.set(role, child);
           child.start();
         }
@@ -124,6 +127,11 @@ class Supervisor {
     if (this.#children.size < this.#options.roles.length) return;
     this.#announced = true;
     this.#options.ready(this.#children.get('web')?.url);
+  }
+
+  /** Development: the web has taken over new plugins, which the worker has yet to load; or both run old code. */
+  #renew(what: Changed): void {
+    for (const [role, child] of this.#children) if (what === 'outdated' || role !== 'web') child.renew();
   }
 
   async #startPostgres(): Promise<string> {
@@ -156,6 +164,9 @@ class Supervisor {
   }
 }
 
+/** What the web says in development: it has loaded plugins anew (`renewed`), or its own code changed (`outdated`). */
+type Changed = 'renewed' | 'outdated';
+
 /** One role's process, over all its lives. */
 class Child {
   isReady = false;
@@ -163,19 +174,28 @@ class Child {
   readonly #role: RoleName;
   readonly #options: SuperviseOptions;
   readonly #end: End;
-  readonly #becameReady: () => void;
+  readonly #tell: { ready: () => void; changed: (what: Changed) => void };
   #databaseUrl: string;
   #process: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #everReady = false;
   #failures = 0;
+  /** Asked to end so that it begins again with other code: nothing has failed. */
+  #renewing = false;
+  #waiting: NodeJS.Timeout | undefined;
 
-  constructor(role: RoleName, databaseUrl: string, options: SuperviseOptions, end: End, becameReady: () => void) {
+  constructor(
+    role: RoleName,
+    databaseUrl: string,
+    options: SuperviseOptions,
+    end: End,
+    tell: { ready: () => void; changed: (what: Changed) => void },
+  ) {
     this.#role = role;
     this.#databaseUrl = databaseUrl;
     this.#options = options;
     this.#end = end;
-    this.#becameReady = becameReady;
+    this.#tell = tell;
   }
 
   start(): void {
@@ -191,6 +211,7 @@ class Child {
     this.#process = child;
     child.on('message', (message) => {
       if (isReadyMessage(message)) this.#markReady(message.url);
+      if (this.#options.watch && isChanged(message)) this.#tell.changed(message.type);
     });
     this.#exited = new Promise((resolve) => {
       child.once('error', (error) => {
@@ -206,6 +227,17 @@ class Child {
     if (this.#role === 'web' && this.#options.watch) void this.#awaitDevelopmentServer(child);
   }
 
+  /** Starts again with what the files say now. */
+  renew(): void {
+    this.#renewing = true;
+    this.#failures = 0;
+    if (this.#waiting) {
+      clearTimeout(this.#waiting);
+      this.#waiting = undefined;
+      this.start();
+    } else this.#process?.kill('SIGTERM');
+  }
+
   /** Starts again on another address of the database. */
   moveTo(databaseUrl: string): void {
     this.#databaseUrl = databaseUrl;
@@ -213,6 +245,7 @@ class Child {
   }
 
   async stop(): Promise<void> {
+    clearTimeout(this.#waiting);
     const child = this.#process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');
@@ -225,12 +258,17 @@ class Child {
     this.isReady = true;
     this.#everReady = true;
     this.url = url ?? this.url;
-    this.#becameReady();
+    this.#tell.ready();
   }
 
   #died(code: number | null, signal: NodeJS.Signals | null, livedMs: number): void {
     if (this.#end.isWished) return;
-    if (code === EXIT_CONFIG) return this.#end.now(1);
+    if (this.#renewing) {
+      this.#renewing = false;
+      return this.start();
+    }
+    // In development it may be mended: it waits for the next change.
+    if (code === EXIT_CONFIG && !(this.#options.watch && this.#everReady)) return this.#end.now(1);
     this.#failures = livedMs > HEALTHY_MS ? 1 : this.#failures + 1;
     const how = signal ?? `exit code ${code}`;
     if (!this.#everReady && this.#failures >= STILLBORN) {
@@ -244,25 +282,20 @@ class Child {
     }
     const delay = Math.min(BACKOFF_MS.first * 2 ** (this.#failures - 1), BACKOFF_MS.most);
     this.#options.note(`The ${this.#role} process ended (${how}); starting it again …`);
-    void sleep(delay).then(() => {
+    this.#waiting = setTimeout(() => {
+      this.#waiting = undefined;
       if (!this.#end.isWished) this.start();
-    });
+    }, delay);
   }
 
   #command(): { command: string; args: string[]; cwd: string } {
     const cwd = path.join(root, 'apps', this.#role);
     const other = this.#options.mains?.[this.#role];
     if (other !== undefined) return { command: process.execPath, args: [other], cwd };
-    if (!this.#options.watch) {
+    if (!this.#options.watch || this.#role === 'worker') {
       const main = this.#role === 'web' ? 'server.ts' : 'main.ts';
       return { command: process.execPath, args: ['--enable-source-maps', main], cwd };
     }
-    if (this.#role === 'worker')
-      return {
-        command: process.execPath,
-        args: ['--watch', '--watch-preserve-output', 'main.ts'],
-        cwd,
-      };
     const { env } = this.#options;
     const vite = path.join(path.dirname(createRequire(path.join(cwd, 'package.json')).resolve('vite/package.json')), 'bin/vite.js');
     return {
@@ -309,6 +342,12 @@ class Child {
 
 function isReadyMessage(message: unknown): message is { type: 'ready'; url?: string } {
   return typeof message === 'object' && message !== null && 'type' in message && message.type === 'ready';
+}
+
+function isChanged(message: unknown): message is { type: Changed } {
+  return (
+    typeof message === 'object' && message !== null && 'type' in message && (message.type === 'renewed' || message.type === 'outdated')
+  );
 }
 
 /** Whether the web app has been built; the bootstrap does it, a bare `kith start` may not have. */

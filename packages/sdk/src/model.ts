@@ -106,7 +106,8 @@ export class ModelError extends Error {
   override name = 'ModelError';
 }
 
-const IDENTIFIER = /^[a-z][A-Za-z0-9]{0,40}$/;
+/** Ids of plugins, and keys of objects and fields. */
+export const IDENTIFIER = /^[a-z][A-Za-z0-9]{0,40}$/;
 const SYSTEM = ['id', 'version', 'object', 'fields', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'deletedAt'];
 /** What filters and charts may look at besides fields. */
 const SYSTEM_TYPES: Readonly<Record<string, Field['type']>> = {
@@ -117,7 +118,7 @@ const SYSTEM_TYPES: Readonly<Record<string, Field['type']>> = {
   updatedBy: 'user',
 };
 /** Schemas that belong to Postgres or to the host itself. */
-const RESERVED_IDS = ['kith', 'public', 'information', 'pg', 'custom', 'system'];
+export const RESERVED_IDS: readonly string[] = ['kith', 'public', 'information', 'pg', 'custom', 'system'];
 
 /** Resolves plugins into a model, or throws a {@link ModelError}. Order of the list does not matter. */
 export function buildModel(plugins: readonly AnyPlugin[]): Model {
