@@ -177,7 +177,6 @@ export interface AnyPlugin {
   portals?: Record<string, AnyPortal>;
   workflows?: Record<string, ShippedWorkflow>;
   metrics?: Record<string, Metric>;
-  startsDisabled?: boolean;
   locales: Record<string, Catalogue>;
 }
 
@@ -267,8 +266,6 @@ export function definePlugin<
   workflows?: Record<string, ShippedWorkflow>;
   /** Figures that dashboards show, by key. */
   metrics?: Record<string, MetricOf<OwnObjects<{ id: Id; objects: O }> & NeededObjects<{ needs: N }>>>;
-  /** Installed but switched off until an administrator enables it. */
-  startsDisabled?: boolean;
   /** Texts per language; English is complete, the others have the same keys. */
   locales: { en: L } & Record<string, { [K in keyof L]: string }>;
 }): Plugin<Id, O, N, L> {
@@ -294,7 +291,6 @@ export interface Plugin<
   portals?: Record<string, AnyPortal>;
   workflows?: Record<string, ShippedWorkflow>;
   metrics?: Record<string, Metric>;
-  startsDisabled?: boolean;
   locales: { en: L } & Record<string, Catalogue>;
 }
 
