@@ -4,7 +4,7 @@ import { partnerOf } from '@kith/core/testing/outsiders';
 import { shop, shopServer, yard, yardServer } from '@kith/core/testing/yard';
 import type { Rec } from '@kith/sdk';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import * as Y from 'yjs';
+import type * as Y from 'yjs';
 import { connectTo, serve, until, type Client, type Node } from '../testing/world.ts';
 
 let world: TestWorld;

@@ -53,6 +53,8 @@ export class App {
   organisation = $state.raw<Organisation>({ name: '' });
   objects = $state.raw<ObjectMeta[]>([]);
   users = $state.raw<StaffUser[]>([]);
+  /** Ids of the plugins that are on. */
+  plugins = $state.raw<readonly string[]>([]);
   online = $state(true);
   /** The screens are a portal's: records open there, and not all that are named can be opened. */
   outside = $state(false);

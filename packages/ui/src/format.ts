@@ -134,6 +134,15 @@ export class Format {
     return words.charAt(0).toLocaleUpperCase(this.locale) + words.slice(1);
   }
 
+  /** A size in bytes, with at most one decimal. */
+  bytes(count: number): string {
+    const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const;
+    const at = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)));
+    return new Intl.NumberFormat(this.locale, { style: 'unit', unit: units[at]!, maximumFractionDigits: at === 0 ? 0 : 1 }).format(
+      count / 1000 ** at,
+    );
+  }
+
   list(items: readonly string[]): string {
     return new Intl.ListFormat(this.locale, { type: 'unit', style: 'short' }).format(items);
   }

@@ -54,6 +54,7 @@ import Contact from '@lucide/svelte/icons/contact';
 import Copy from '@lucide/svelte/icons/copy';
 import CornerDownLeft from '@lucide/svelte/icons/corner-down-left';
 import CornerDownRight from '@lucide/svelte/icons/corner-down-right';
+import DoorClosed from '@lucide/svelte/icons/door-closed';
 import Ellipsis from '@lucide/svelte/icons/ellipsis';
 import ExternalLink from '@lucide/svelte/icons/external-link';
 import Eye from '@lucide/svelte/icons/eye';
@@ -123,6 +124,7 @@ import Phone from '@lucide/svelte/icons/phone';
 import Pin from '@lucide/svelte/icons/pin';
 import Plane from '@lucide/svelte/icons/plane';
 import Play from '@lucide/svelte/icons/play';
+import Plug from '@lucide/svelte/icons/plug';
 import Plus from '@lucide/svelte/icons/plus';
 import Quote from '@lucide/svelte/icons/quote';
 import Receipt from '@lucide/svelte/icons/receipt';
@@ -228,6 +230,7 @@ export const ICONS = {
   copy: Copy,
   'corner-down-left': CornerDownLeft,
   'corner-down-right': CornerDownRight,
+  'door-closed': DoorClosed,
   ellipsis: Ellipsis,
   'external-link': ExternalLink,
   eye: Eye,
@@ -297,6 +300,7 @@ export const ICONS = {
   pin: Pin,
   plane: Plane,
   play: Play,
+  plug: Plug,
   plus: Plus,
   quote: Quote,
   receipt: Receipt,

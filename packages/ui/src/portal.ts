@@ -34,6 +34,8 @@ export interface Portal {
   start: { answer: PortalSelection[]; late: PortalSelection[]; changed: string[] };
   /** When the visit before this one ended. */
   since: string | null;
+  /** What it is made of is switched off. */
+  closed?: boolean;
 }
 
 /** Somebody from outside with access. */

@@ -4,13 +4,15 @@ import type { Me } from '@kith/ui/types.ts';
 import type { LayoutServerLoad } from './$types';
 
 export const load: LayoutServerLoad = async ({ locals }) => {
-  const { setup, mailer } = getRuntime();
+  const { setup, mailer, plugins } = getRuntime();
   const { user, principal, as } = locals;
   const { name, currency } = await setup.organisation();
   return {
     me: (user as Me | null) ?? guest(principal),
     as,
     language: locals.language,
+    // Which screens there are; strangers need none.
+    plugins: principal ? plugins.on : [],
     // Strangers learn the name that the sign-in page shows, and no more.
     organisation: principal ? { name, currency, ...(principal.kind === 'staff' && { mail: mailer.configured }) } : { name },
   };

@@ -150,7 +150,9 @@ export const partnerRoutes: readonly Route[] = [
       const { runtime, principal, language } = call;
       const { outside } = principal;
       const audience = outside && runtime.model.audiences.get(outside.audience);
-      if (!outside || !audience) throw forbidden('This is for partners and guests.');
+      if (!outside) throw forbidden('This is for partners and guests.');
+      // What it is made of is switched off: there is nothing to see, and it may be back in a moment.
+      if (!audience) return json(await closedPortal(call));
       const [host, companyName, since] = await Promise.all([
         runtime.setup.organisation(),
         outside.company === undefined ? '' : runtime.partners.companyName(outside.company, outside.audience),
@@ -182,6 +184,23 @@ export const partnerRoutes: readonly Route[] = [
     },
   },
 ];
+
+async function closedPortal({ runtime, principal }: Call): Promise<Record<string, unknown>> {
+  const { outside, id, name } = principal;
+  const host = await runtime.setup.organisation();
+  return {
+    audience: outside!.audience,
+    audienceLabel: '',
+    host: { name: host.name },
+    partner: null,
+    person: { id, name, admin: false },
+    preview: outside!.preview === true,
+    pages: [],
+    start: { answer: [], late: [], changed: [] },
+    since: null,
+    closed: true,
+  };
+}
 
 function audienceLabel(runtime: Runtime, key: string, language: string): string {
   const plugin = runtime.model.audiences.get(key)?.plugin;

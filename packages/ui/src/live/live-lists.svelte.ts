@@ -43,6 +43,7 @@ type Incoming =
   | { op: 'stale'; id: string }
   | { op: 'here'; object: string; people: Present[] }
   | { op: 'notices' }
+  | { op: 'plugins'; on: string[] }
   | { op: 'error'; id?: string; message?: string };
 
 const BACKOFF = [200, 500, 1000, 2000, 4000];
@@ -62,12 +63,20 @@ export class LiveLists {
   readonly #onNotices = new Set<() => void>();
   readonly #onConnection: (connected: boolean) => void;
   readonly #onSignedOut: () => void;
+  readonly #onPlugins: (on: readonly string[]) => void;
   readonly #query: string;
 
-  /** `as`: see what the partners of `audience:company` would. `onSignedOut`: the server ended this person's access. */
-  constructor(onConnection: (connected: boolean) => void, { as, onSignedOut }: { as?: string | null; onSignedOut?: () => void } = {}) {
+  /**
+   * `as`: see what the partners of `audience:company` would. `onSignedOut`: the server ended this person's access. `onPlugins`:
+   * told which plugins are on, at each connection and when it changes.
+   */
+  constructor(
+    onConnection: (connected: boolean) => void,
+    { as, onSignedOut, onPlugins }: { as?: string | null; onSignedOut?: () => void; onPlugins?: (on: readonly string[]) => void } = {},
+  ) {
     this.#onConnection = onConnection;
     this.#onSignedOut = onSignedOut ?? (() => undefined);
+    this.#onPlugins = onPlugins ?? (() => undefined);
     this.#query = as ? `?as=${encodeURIComponent(as)}` : '';
     this.#connect();
     addEventListener('online', this.#retry);
@@ -155,6 +164,9 @@ export class LiveLists {
         return;
       case 'notices':
         for (const changed of this.#onNotices) changed();
+        return;
+      case 'plugins':
+        this.#onPlugins(message.on);
         return;
       case 'error':
         return;

@@ -1,4 +1,4 @@
-/** What plugins add to the pages. */
+/** What plugins that are on add to the pages; `on` are their ids. */
 import type { Lazy, Part } from '@kith/sdk';
 import type { ListAction, ListActions, ListCreate, RecordAction, RecordActions } from '@kith/ui/actions.ts';
 import type { App, Shown } from '@kith/ui/app.svelte.ts';
@@ -21,11 +21,21 @@ export interface PageSlot extends Slot {
   admin: boolean;
 }
 
-const installed = async () => (await import('@kith/installed/client')).clients;
+/** Ids of the plugins that are on. */
+type On = readonly string[];
+const enabled = async (on: On) => (await import('@kith/installed/client')).clients.filter(({ plugin }) => on.includes(plugin.id));
+
+/** How many places on the screens each installed plugin fills. */
+export async function countSlots(): Promise<Record<string, number>> {
+  const { clients } = await import('@kith/installed/client');
+  return Object.fromEntries(
+    clients.map(({ plugin, slots }) => [plugin.id, Object.values(slots).reduce((sum, list) => sum + (list?.length ?? 0), 0)]),
+  );
+}
 
 /** The panels or tabs for an object, titled in the reader's language. */
-export async function slotsOf(kind: 'record.panel' | 'record.tab', object: string, language: Language): Promise<Slot[]> {
-  const clients = await installed();
+export async function slotsOf(on: On, kind: 'record.panel' | 'record.tab', object: string, language: Language): Promise<Slot[]> {
+  const clients = await enabled(on);
   return clients.flatMap(({ plugin, slots }) => {
     const words = plugin.locales[language] ?? plugin.locales.en ?? {};
     return (slots[kind] ?? [])
@@ -42,7 +52,7 @@ export async function slotsOf(kind: 'record.panel' | 'record.tab', object: strin
 
 /** What plugins say may be done with a record. One that fails takes nothing else with it. */
 export async function actionsOf(app: App, object: string, id: string): Promise<RecordAction[]> {
-  const clients = await installed();
+  const clients = await enabled(app.plugins);
   const slots = clients.flatMap((client) =>
     (client.slots['record.action'] ?? []).filter((slot) => slot.object === undefined || slot.object === object),
   );
@@ -57,7 +67,7 @@ export async function actionsOf(app: App, object: string, id: string): Promise<R
 
 /** What plugins say may be done with many records of an object. One that fails takes nothing else with it. */
 export async function listActionsOf(app: App, object: string): Promise<ListAction[]> {
-  const clients = await installed();
+  const clients = await enabled(app.plugins);
   const slots = clients.flatMap((client) =>
     (client.slots['list.action'] ?? []).filter((slot) => slot.object === undefined || slot.object === object),
   );
@@ -71,8 +81,8 @@ export async function listActionsOf(app: App, object: string): Promise<ListActio
 }
 
 /** How a plugin begins new records of an object, if it has its own way. */
-export async function creationOf(object: string): Promise<ListCreate | null> {
-  for (const { slots } of await installed()) {
+export async function creationOf(on: On, object: string): Promise<ListCreate | null> {
+  for (const { slots } of await enabled(on)) {
     const slot = (slots['list.create'] ?? []).find((one) => one.object === object);
     if (slot) return ((await slot.load()) as { default: ListCreate }).default;
   }
@@ -80,8 +90,8 @@ export async function creationOf(object: string): Promise<ListCreate | null> {
 }
 
 /** What plugins say above the lists of an object. */
-export async function bannersOf(object: string): Promise<Slot[]> {
-  const clients = await installed();
+export async function bannersOf(on: On, object: string): Promise<Slot[]> {
+  const clients = await enabled(on);
   return clients.flatMap(({ plugin, slots }) =>
     (slots['list.banner'] ?? [])
       .filter((slot) => slot.object === object)
@@ -100,8 +110,8 @@ export interface NavPage {
 }
 
 /** The pages that plugins add for the staff, as the rail lists them. */
-export async function navPages(language: Language): Promise<NavPage[]> {
-  const clients = await installed();
+export async function navPages(on: On, language: Language): Promise<NavPage[]> {
+  const clients = await enabled(on);
   return clients.flatMap(({ plugin, slots }) => {
     const words = plugin.locales[language] ?? plugin.locales.en ?? {};
     return (slots['nav.page'] ?? []).map(({ id, title, icon }) => ({
@@ -116,15 +126,15 @@ export async function navPages(language: Language): Promise<NavPage[]> {
 }
 
 /** One of these pages, to be shown. */
-export async function navPage(plugin: string, id: string): Promise<Pick<Slot, 'id' | 'load'> | null> {
-  const client = (await installed()).find((one) => one.plugin.id === plugin);
+export async function navPage(on: On, plugin: string, id: string): Promise<Pick<Slot, 'id' | 'load'> | null> {
+  const client = (await enabled(on)).find((one) => one.plugin.id === plugin);
   const slot = client?.slots['nav.page']?.find((one) => one.id === id);
   return slot ? { id: `${plugin}.${id}`, load: slot.load } : null;
 }
 
 /** The pages that plugins add to the portals. */
-export async function portalPages(language: Language): Promise<PageSlot[]> {
-  const clients = await installed();
+export async function portalPages(on: On, language: Language): Promise<PageSlot[]> {
+  const clients = await enabled(on);
   return clients.flatMap(({ plugin, slots }) => {
     const words = plugin.locales[language] ?? plugin.locales.en ?? {};
     return (slots['portal.page'] ?? []).map((slot) => ({
@@ -138,8 +148,8 @@ export async function portalPages(language: Language): Promise<PageSlot[]> {
 }
 
 /** How a portal shows the records of an object, if a plugin has its own way. */
-export async function portalRecord(object: string): Promise<Slot | null> {
-  const clients = await installed();
+export async function portalRecord(on: On, object: string): Promise<Slot | null> {
+  const clients = await enabled(on);
   for (const { plugin, slots } of clients) {
     const slot = (slots['portal.record'] ?? []).find((one) => one.object === object);
     if (slot) return { id: `${plugin.id}.${slot.id}`, title: '', load: slot.load };
@@ -148,8 +158,8 @@ export async function portalRecord(object: string): Promise<Slot | null> {
 }
 
 /** What plugins add to My work. */
-export async function workSections(): Promise<Slot[]> {
-  const clients = await installed();
+export async function workSections(on: On): Promise<Slot[]> {
+  const clients = await enabled(on);
   return clients.flatMap(({ plugin, slots }) =>
     (slots['work.section'] ?? []).map((slot) => ({ id: `${plugin.id}.${slot.id}`, title: '', load: slot.load })),
   );
@@ -157,13 +167,13 @@ export async function workSections(): Promise<Slot[]> {
 
 /** Loads the plugins' own ways of showing values. */
 export async function loadShows(app: App): Promise<void> {
-  const clients = await installed();
+  const slots = (await enabled(app.plugins)).flatMap((one) => one.slots['field.value'] ?? []);
+  const wanted = new Set(slots.map(({ object, field }) => `${object}.${field}`));
+  for (const known of app.shows.keys()) if (!wanted.has(known)) app.shows.delete(known);
   await Promise.all(
-    clients
-      .flatMap(({ slots }) => slots['field.value'] ?? [])
-      .map(async ({ object, field, load }) => {
-        const { default: shown } = await load();
-        app.shows.set(`${object}.${field}`, shown as Component<Shown>);
-      }),
+    slots.map(async ({ object, field, load }) => {
+      const { default: shown } = await load();
+      app.shows.set(`${object}.${field}`, shown as Component<Shown>);
+    }),
   );
 }

@@ -6,12 +6,12 @@ import type { PageLoad } from './$types';
 
 export const load: PageLoad = async ({ params, fetch, parent, depends }) => {
   depends('kith:portal-record');
-  const { objects, as } = await parent();
+  const { objects, as, plugins } = await parent();
   const object = objects.find((one) => one.name === params.object);
   if (!object) error(404, { message: 'Not found', code: 'not_found' });
   const [record, slot] = await Promise.all([
     loading(fetch, (api) => api.get<Rec & { refs?: Refs }>(`/records/${object.name}/${params.id}`, { refs: 1 }), as),
-    portalRecord(object.name),
+    portalRecord(plugins, object.name),
   ]);
   return { object, record, slot };
 };

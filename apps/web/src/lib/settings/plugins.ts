@@ -1,0 +1,42 @@
+/** The plugins of this build as the API tells administrators of them. */
+import type { Part } from '@kith/sdk';
+
+export interface Kept {
+  records: number;
+  exact: boolean;
+  bytes: number;
+  tables: { name: string; rows: number; exact: boolean; bytes: number }[];
+  columns: { table: string; column: string; rows: number }[];
+}
+
+export interface InstalledPlugin {
+  id: string;
+  label: string;
+  version: string;
+  part: Part;
+  enabled: boolean;
+  /** On, but something that it needs is off. */
+  waits: boolean;
+  changedAt: string | null;
+  changedBy: string | null;
+  needs: { id: string; range: string; on: boolean }[];
+  neededBy: { id: string; on: boolean }[];
+  contributes: {
+    objects: { name: string; label: string }[];
+    fields: number;
+    actions: number;
+    portals: string[];
+    workflows: string[];
+    routes: number;
+    jobs: number;
+    schedules: number;
+    consumers: number;
+  };
+  stored: Kept;
+}
+
+export interface PluginList {
+  data: InstalledPlugin[];
+  /** Those that are installed no more and have left something. */
+  orphans: { id: string; stored: Kept }[];
+}
