@@ -16,6 +16,8 @@ export interface Web {
   handle: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Takes an upgrade to `/collab` or `/live`; false when the path is neither. */
   upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
+  /** Open documents and sockets. */
+  stats: () => { documents: number; sockets: number };
   /** Saves what is open and sends its people away; requests go on. */
   leave: () => Promise<void>;
   /** Saves what is open, then lets go of everything. */
@@ -51,6 +53,7 @@ export async function openWeb(changed?: Guests & { port: number }): Promise<Web>
     guests,
     handle: (request, response) => handleApi(runtime, request, response),
     upgrade: (request, socket, head) => collab.upgrade(request, socket, head),
+    stats: () => collab.stats(),
     leave: () => collab.close(),
     close: async () => {
       await collab.close();

@@ -6,8 +6,12 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { env as variables } from 'node:process';
-import { EnvError } from '@kith/core/env';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLog, requestAnswered } from '@kith/core';
+import { EnvError, readEnv } from '@kith/core/env';
 import { BootError } from '@kith/core/errors';
+import { VERSION } from '@kith/core/runtime';
+import { startTelemetry } from '@kith/core/telemetry';
 import { openWeb } from './open.ts';
 
 /** EX_CONFIG: starting again would not help. */
@@ -20,9 +24,17 @@ const PROTOCOL_HEADER = 'x-kith-protocol';
 type Handler = (request: http.IncomingMessage, response: http.ServerResponse, next: () => void) => void;
 
 async function main(): Promise<void> {
+  const env = readEnv();
+  const telemetry = await startTelemetry({
+    role: 'web',
+    version: VERSION,
+    metricsPort: env.metricsPort,
+    host: env.host,
+    log: createLog(env.logLevel),
+  });
   const web = await openWeb();
   const { runtime } = web;
-  const { env } = runtime;
+  telemetry.observe(runtime, web.stats);
 
   // The built handler reads these while it is loaded: the protocol it cannot know, and limits that the API sets by itself.
   variables.PROTOCOL_HEADER = PROTOCOL_HEADER;
@@ -32,6 +44,11 @@ async function main(): Promise<void> {
 
   const server = http.createServer((request, response) => {
     if (web.handle(request, response)) return;
+    const began = performance.now();
+    const route = request.url?.startsWith('/_app/') ? '(asset)' : '(page)';
+    response.once('finish', () =>
+      requestAnswered(request.method ?? 'GET', route, response.statusCode, (performance.now() - began) / 1_000),
+    );
     request.headers[PROTOCOL_HEADER] = protocol;
     handler(request, response, () => response.writeHead(404).end());
   });
@@ -48,12 +65,19 @@ async function main(): Promise<void> {
   const stop = async (): Promise<void> => {
     if (stopping) return;
     stopping = true;
+    // Whoever asks hears it first. A proxy that looks now and then is given the time to.
     runtime.setReady(false);
+    await sleep(env.drainSeconds * 1_000);
     const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
-    server.close();
+    const answered = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
-    await web.close();
+    // What was typed is committed, then everybody is sent elsewhere; what was asked is answered before its connections to Postgres go.
+    await web.leave();
+    runtime.streams.close();
+    await answered;
     clearTimeout(late);
+    await telemetry.close();
+    await web.close();
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());

@@ -3,9 +3,11 @@
  * it is told to stop, or until the process that started it is gone.
  */
 import http from 'node:http';
+import { createLog } from '@kith/core';
 import { EnvError, readEnv } from '@kith/core/env';
 import { BootError } from '@kith/core/errors';
-import { createRuntime, type Runtime } from '@kith/core/runtime';
+import { createRuntime, VERSION, type Runtime } from '@kith/core/runtime';
+import { startTelemetry } from '@kith/core/telemetry';
 import { plugins } from '@kith/installed/plugins';
 import { servers } from '@kith/installed/server';
 
@@ -16,6 +18,13 @@ async function main(): Promise<void> {
   const env = readEnv();
   if (env.databaseUrl === undefined)
     throw new BootError('DATABASE_URL is not set: “kith start --roles worker” starts the embedded database too.');
+  const telemetry = await startTelemetry({
+    role: 'worker',
+    version: VERSION,
+    metricsPort: env.metricsPort,
+    host: env.host,
+    log: createLog(env.logLevel),
+  });
   const runtime = await createRuntime({
     roles: ['worker'],
     plugins,
@@ -23,6 +32,7 @@ async function main(): Promise<void> {
     env,
     databaseUrl: env.databaseUrl,
   });
+  telemetry.observe(runtime);
   const health = env.healthPort === undefined ? undefined : await serveHealth(runtime, env.host, env.healthPort);
 
   let stopping = false;
@@ -30,6 +40,7 @@ async function main(): Promise<void> {
     if (stopping) return;
     stopping = true;
     runtime.setReady(false);
+    await telemetry.close();
     await runtime.close();
     health?.close();
     process.exit(0);

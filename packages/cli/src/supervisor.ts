@@ -249,7 +249,7 @@ class Child {
     const child = this.#process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');
-    const late = setTimeout(() => child.kill('SIGKILL'), DRAIN_MS);
+    const late = setTimeout(() => child.kill('SIGKILL'), DRAIN_MS + this.#options.env.drainSeconds * 1_000);
     await this.#exited;
     clearTimeout(late);
   }
@@ -320,6 +320,8 @@ class Child {
       KITH_DEMO: env.demo,
       KITH_ADMIN_EMAIL: '',
       KITH_ADMIN_PASSWORD: '',
+      // Each process tells of itself at a port of its own, counted up in the order of the roles.
+      KITH_METRICS_PORT: env.metricsPort === undefined ? '' : String(env.metricsPort + this.#options.roles.indexOf(this.#role)),
       KITH_HEALTH_PORT: this.#role === 'web' || env.healthPort === undefined ? '' : String(env.healthPort),
     };
   }

@@ -2,7 +2,20 @@
  * Group commit: whatever has come in while one flush was under way goes into the
  * next, all documents and records of this node in one statement.
  */
-import { commit, errorData, explain, isDatabaseError, KithError, lockRecord, newId, readStored, transaction, type Taken } from '@kith/core';
+import {
+  commit,
+  errorData,
+  explain,
+  flushed,
+  traced,
+  isDatabaseError,
+  KithError,
+  lockRecord,
+  newId,
+  readStored,
+  transaction,
+  type Taken,
+} from '@kith/core';
 import type { Runtime } from '@kith/core/runtime';
 import type { Draft, LiveDocument } from './document.ts';
 import { CLOSE } from './protocol.ts';
@@ -78,6 +91,13 @@ export class Flusher {
   }
 
   async #flush(batch: readonly LiveDocument[]): Promise<void> {
+    const began = performance.now();
+    const updates = batch.reduce((sum, document) => sum + document.pending.length, 0);
+    await traced('flush', { 'kith.documents': batch.length, 'kith.updates': updates }, () => this.#flushAll(batch));
+    flushed(batch.length, updates, (performance.now() - began) / 1_000);
+  }
+
+  async #flushAll(batch: readonly LiveDocument[]): Promise<void> {
     for (const document of batch) document.flushing = true;
     try {
       const lonely = batch.filter((document) => document.misses >= LOCK_AFTER_MISSES);

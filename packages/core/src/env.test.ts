@@ -36,6 +36,8 @@ test('unset means the embedded default', () => {
     publicHost: false,
     admin: undefined,
     healthPort: undefined,
+    metricsPort: undefined,
+    drainSeconds: 0,
   });
   expect(path.isAbsolute(env.dataDir)).toBe(true);
 });

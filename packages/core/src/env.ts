@@ -34,6 +34,10 @@ export interface Env {
   readonly logLevel: LogLevel;
   /** Where a process without the web role serves /healthz and /readyz. */
   readonly healthPort: number | undefined;
+  /** Where this process serves /metrics for Prometheus. */
+  readonly metricsPort: number | undefined;
+  /** Seconds for which a web that is to stop says so at /readyz before it takes nothing more. */
+  readonly drainSeconds: number;
   /** Whether `host` or `origin` can be reached from another machine. */
   readonly publicHost: boolean;
 }
@@ -68,6 +72,8 @@ export function readEnv(variables: Variables = process.env): Env {
   const smtpUrl = urlOf('SMTP_URL', get('SMTP_URL'), ['smtp:', 'smtps:'], 'smtps://user:password@mail.example.com');
   const logLevel = oneOf('LOG_LEVEL', get('LOG_LEVEL'), ['debug', 'info', 'warn', 'error', 'silent'] as const) ?? 'info';
   const healthPort = portOf('KITH_HEALTH_PORT', get('KITH_HEALTH_PORT'));
+  const metricsPort = portOf('KITH_METRICS_PORT', get('KITH_METRICS_PORT'));
+  const drainSeconds = secondsOf('KITH_DRAIN_SECONDS', get('KITH_DRAIN_SECONDS')) ?? 0;
   const publicHost = !isLoopback(host) || (origin !== undefined && !isLoopback(new URL(origin).hostname));
   const embedded = databaseUrl === undefined;
   const demo = oneOf('KITH_DEMO', get('KITH_DEMO'), ['northwind', 'none'] as const) ?? (embedded && !publicHost ? 'northwind' : 'none');
@@ -95,6 +101,8 @@ export function readEnv(variables: Variables = process.env): Env {
     smtpUrl,
     logLevel,
     healthPort,
+    metricsPort,
+    drainSeconds,
     publicHost,
   };
 }
@@ -121,6 +129,12 @@ function portOf(name: string, value: string | undefined): number | undefined {
     throw new EnvError(name, `${name} is “${value}”, but a port is a whole number from 0 to 65535.`);
   }
   return port;
+}
+
+function secondsOf(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (!/^\d{1,3}$/.test(value)) throw new EnvError(name, `${name} is “${value}”, but it must be a whole number of seconds, such as 5.`);
+  return Number(value);
 }
 
 function hostOf(value: string): string {

@@ -3,7 +3,8 @@ export { transaction } from './database.ts';
 export { KithError, BootError, isDatabaseError, isOutage } from './errors.ts';
 export { escapeHtml } from './html.ts';
 export { newId } from './ids.ts';
-export { createLog, errorData, type Log } from './log.ts';
+export { createLog, errorData, withIds, type Log } from './log.ts';
+export { flushed, requestAnswered, traced } from './telemetry.ts';
 export { SYSTEM, hasRole } from './principal.ts';
 export { commit, wasCommitted, type Changes, type DocumentWrite, type LedgerWrite, type Taken, type Unit } from './records/commit.ts';
 export {

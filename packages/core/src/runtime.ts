@@ -20,7 +20,7 @@ import { EventStreams } from './events/streams.ts';
 import { LiveLists } from './live/lists.ts';
 import { Plugins } from './plugins/plugins.ts';
 import { orphans, purge, purgedFile as purgedFileOf, storedBy, type Stored } from './plugins/stored.ts';
-import { createLog, errorData, type Log } from './log.ts';
+import { createLog, errorData, withIds, type Log } from './log.ts';
 import { Mailer } from './mail.ts';
 import { Query } from './query/query.ts';
 import { Views } from './query/views.ts';
@@ -28,8 +28,8 @@ import { Records, type Committed } from './records/door.ts';
 import type { FieldNumbers } from './records/documents.ts';
 import { history, type HistoryEntry } from './records/history.ts';
 import { checkDatabase as check, type Check } from './operation/doctor.ts';
-import { problem } from './rest/http.ts';
-import { dispatch } from './rest/routes.ts';
+import { problem, requestId } from './rest/http.ts';
+import { dispatch, type Seen } from './rest/routes.ts';
 import { readFacets } from './schema/facets.ts';
 import { migrate as migrateSchema, pendingMigrations } from './schema/migrate.ts';
 import { Guests } from './sessions/guests.ts';
@@ -37,6 +37,7 @@ import { Partners } from './sessions/partners.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { Tickets } from './sessions/tickets.ts';
 import { Setup } from './setup.ts';
+import { nameSpan, requestAnswered, traced } from './telemetry.ts';
 
 export { demoLoaded, demoLogins, seedDemo, type DemoLogin } from './demo.ts';
 export { BootError, KithError } from './errors.ts';
@@ -438,11 +439,37 @@ async function readNumbers(pool: pg.Pool): Promise<Map<string, Map<string, numbe
   return numbers;
 }
 
-/** A request to the API, answered; errors become problems, unexpected ones are logged and say no more than that. */
+/** A request to the API, answered under an id that the answer and every line of the log bear. */
 async function answer(runtime: Runtime, request: Request, ip: string): Promise<Response> {
+  const id = requestId(request.headers.get('x-request-id'), ip);
+  const began = performance.now();
+  const seen: Seen = { route: '(none)' };
+  const response = await withIds({ request: id }, () =>
+    traced(
+      request.method,
+      {},
+      async () => {
+        const answered = await respond(runtime, request, ip, id, seen);
+        nameSpan(`${request.method} ${seen.route}`, {
+          'http.request.method': request.method,
+          'http.route': seen.route,
+          'http.response.status_code': answered.status,
+        });
+        return answered;
+      },
+      'server',
+    ),
+  );
+  requestAnswered(request.method, seen.route, response.status, (performance.now() - began) / 1_000);
+  response.headers.set('x-request-id', id);
+  return response;
+}
+
+/** Errors become problems; unexpected ones are logged and say no more than that. */
+async function respond(runtime: Runtime, request: Request, ip: string, id: string, seen: Seen): Promise<Response> {
   const instance = new URL(request.url).pathname;
   try {
-    return await dispatch(runtime, request, ip);
+    return await dispatch(runtime, request, ip, seen);
   } catch (error) {
     if (error instanceof KithError) return problem(error, instance);
     // A value that passed every check and that Postgres still cannot read: NUL in a text, a number beyond its type.
@@ -452,11 +479,9 @@ async function answer(runtime: Runtime, request: Request, ip: string): Promise<R
         instance,
       );
     }
-    const id = randomBytes(6).toString('hex');
     runtime.log('error', 'a request failed', {
-      id,
       method: request.method,
-      path: instance.replace(/[0-9a-f-]{36}/g, '{id}'),
+      route: seen.route,
       ...errorData(error),
     });
     const broken = error instanceof Error && 'code' in error && typeof error.code === 'string' && /^(08|57P|ECONN|53)/.test(error.code);

@@ -108,6 +108,8 @@ export const testEnv = (databaseUrl: string): Env => ({
   smtpUrl: undefined,
   logLevel: 'error',
   healthPort: undefined,
+  metricsPort: undefined,
+  drainSeconds: 0,
   publicHost: false,
 });
 

@@ -22,7 +22,8 @@ import {
 import { CronExpressionParser } from 'cron-parser';
 import type pg from 'pg';
 import { isOutage } from '../errors.ts';
-import { errorData, type Log } from '../log.ts';
+import { errorData, withIds, type Log } from '../log.ts';
+import { jobFailed, jobsDone, traced } from '../telemetry.ts';
 import { SYSTEM } from '../principal.ts';
 import type { Actor, Records } from '../records/door.ts';
 import type { Parcel, Queues } from './queues.ts';
@@ -267,6 +268,16 @@ export class Jobs {
 
   readonly #process = async (parcel: Parcel): Promise<void> => {
     const { handler, ids } = parcel;
+    const began = performance.now();
+    const named = { handler, ...(ids.length === 1 ? { job: ids[0]! } : {}) };
+    await withIds(named, () =>
+      traced(`job ${handler}`, { 'kith.job.handler': handler, 'kith.job.count': ids.length }, () => this.#deal(parcel), 'consumer'),
+    );
+    jobsDone(handler, (performance.now() - began) / 1_000);
+  };
+
+  async #deal(parcel: Parcel): Promise<void> {
+    const { handler, ids } = parcel;
     const known = this.#jobs.get(handler);
     try {
       if (!known) {
@@ -288,7 +299,7 @@ export class Jobs {
       this.#o.log('debug', 'jobs were interrupted', errorData(error));
     }
     this.wake();
-  };
+  }
 
   /** Together if that works; what fails together is tried one by one. */
   async #doAll(plugin: string, job: TransactionalJob<AnyPlugin>, ids: readonly string[]): Promise<void> {
@@ -352,6 +363,7 @@ export class Jobs {
       [id, message.slice(0, 2_000), job.tries ?? TRIES, this.#o.clock(), this.#o.retryMs ?? RETRY_MS],
     );
     const row = rows[0];
+    if (row) jobFailed(row.handler);
     if (row)
       this.#o.log(row.state === 'parked' ? 'error' : 'warn', `a job failed${row.state === 'parked' ? ' and is parked' : ''}`, {
         handler: row.handler,

@@ -1,4 +1,6 @@
 /** HTTP around the routes: bodies in, problems out. */
+import { randomBytes } from 'node:crypto';
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { KithError, malformed } from '../errors.ts';
@@ -28,6 +30,29 @@ export function problem(error: KithError, instance: string): Response {
       ...(error.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     },
   });
+}
+
+/** A proxy on this machine or its network may have given the request its id; of others none is taken. */
+const NEAR = new BlockList();
+for (const [network, bits] of [
+  ['10.0.0.0', 8],
+  ['127.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+] as const)
+  NEAR.addSubnet(network, bits);
+for (const [network, bits] of [
+  ['::1', 128],
+  ['fc00::', 7],
+  ['fe80::', 10],
+] as const)
+  NEAR.addSubnet(network, bits, 'ipv6');
+
+/** The id of a request: what a proxy near by gave it, where that is well-formed, or a new one. */
+export function requestId(given: string | null, ip: string): string {
+  const near = ip.startsWith('::ffff:') ? NEAR.check(ip.slice(7)) : isIPv6(ip) ? NEAR.check(ip, 'ipv6') : isIPv4(ip) && NEAR.check(ip);
+  // At least one letter: a number alone might be somebody's.
+  return given !== null && near && /^(?=[^a-zA-Z]*[a-zA-Z])[A-Za-z0-9_-]{8,64}$/.test(given) ? given : randomBytes(8).toString('hex');
 }
 
 const TITLES: Record<number, string> = {

@@ -835,7 +835,13 @@ async function callerOf(runtime: Runtime, request: Request, previews = true): Pr
 }
 
 /** Answers a request to `/api/v1…`. Throws {@link KithError}s, which the caller turns into problems. */
-export async function dispatch(runtime: Runtime, request: Request, ip: string): Promise<Response> {
+/** What became known of a request while it was answered. */
+export interface Seen {
+  /** The template of its path. */
+  route: string;
+}
+
+export async function dispatch(runtime: Runtime, request: Request, ip: string, seen: Seen = { route: '' }): Promise<Response> {
   const url = new URL(request.url);
   const path = url.pathname.replace(/^\/api\/v1/, '') || '/';
   const found = find(runtime.servers, request.method === 'HEAD' ? 'GET' : request.method, path);
@@ -844,6 +850,7 @@ export async function dispatch(runtime: Runtime, request: Request, ip: string): 
     throw new KithError(405, 'method_not_allowed', `This path takes ${[...new Set(found.allowed)].join(', ')}.`);
   }
   const { route, params } = found;
+  seen.route = route.path;
   const auth = route.access === 'public' ? null : await callerOf(runtime, request, route.access !== 'person');
   const write = request.method !== 'GET' && request.method !== 'HEAD';
   const origin = request.headers.get('origin');
