@@ -229,14 +229,18 @@ describe('purging', () => {
     await make('yard.crate', { name: 'one', item: item.id, note: 'a canary' });
     await until(async () => (await crates('for Lamp')) === 1);
     const folder = await mkdtemp(path.join(os.tmpdir(), 'kith-purge-'));
-    const file = path.join(folder, 'yard.jsonl.gz');
-    const rest = { plugins: [shop], servers: [shopServer], env: testEnv(world.databaseUrl), databaseUrl: world.databaseUrl };
+    const rest = {
+      plugins: [shop],
+      servers: [shopServer],
+      env: { ...testEnv(world.databaseUrl), dataDir: folder },
+      databaseUrl: world.databaseUrl,
+    };
     try {
       await migrate(rest);
       const small = await createRuntime({ ...rest, roles: ['web'], log: () => undefined });
       expect(await orphanedPlugins(small)).toEqual(['yard']);
       // The processes that have it are still running.
-      await expect(purgePlugin(small, 'yard', file)).rejects.toThrow(/in the build of a Kith that is running/);
+      await expect(purgePlugin(small, 'yard', path.join(folder, 'early.gz'))).rejects.toThrow(/in the build of a Kith that is running/);
       await other.close();
       await world.runtime.close();
       const { tables, columns } = (await storedPlugins(small, ['yard'])).get('yard')!;
@@ -247,7 +251,11 @@ describe('purging', () => {
           { table: 'shop.item', column: 'yard__shelf', rows: 1 },
         ],
       ]);
-      await purgePlugin(small, 'yard', file);
+      const key = (await small.sessions.createKey({ name: 'after', role: 'admin' })).key;
+      const answer = await ask(small, 'POST', '/plugins/yard/purge', { confirm: 'yard' }, key);
+      expect([answer.status, answer.body.stored]).toMatchObject([200, { records: 2, exact: true }]);
+      const file = answer.body.file as string;
+      expect(file.startsWith(path.join(folder, 'purged', 'yard-'))).toBe(true);
       const lines = gunzipSync(await readFile(file))
         .toString()
         .trim()
@@ -264,7 +272,6 @@ describe('purging', () => {
       );
       expect(rows[0]!.n).toBe(0);
       expect(await orphanedPlugins(small)).toEqual([]);
-      const key = (await small.sessions.createKey({ name: 'after', role: 'admin' })).key;
       expect((await ask(small, 'GET', `/records/shop.item/${item.id}`, undefined, key)).body.fields).toMatchObject({ name: 'Lamp' });
       await expect(purgePlugin(small, 'yard', file)).rejects.toThrow(/no such plugin/);
       await small.close();
