@@ -1,6 +1,6 @@
 /** What a start does to the database before any role uses it. */
 import type { Env } from '@kith/core/env';
-import { createRuntime, createUser, demoLoaded, demoLogins, migrate, seedDemo } from '@kith/core/runtime';
+import { changesMissing, createRuntime, createUser, demoLoaded, demoLogins, migrate, seedDemo } from '@kith/core/runtime';
 import { plugins } from '@kith/installed/plugins';
 import { servers } from '@kith/installed/server';
 import { CommandError, type Output } from './command.ts';
@@ -8,7 +8,9 @@ import type { Login } from './demo.ts';
 
 /** Brings the database up to date; on the first start makes the administrator and loads the demo. */
 export async function prepare(env: Env, databaseUrl: string, out: Output): Promise<readonly Login[]> {
-  const { applied } = await migrate({ plugins, servers, databaseUrl });
+  const behind = env.databaseUrl === undefined ? 0 : await changesMissing({ plugins, servers, databaseUrl });
+  if (behind > 0) out.note(`The database is behind by ${behind} ${behind === 1 ? 'change' : 'changes'}; bringing it up to date …`);
+  const { applied } = await migrate({ plugins, servers, databaseUrl, note: out.note });
   if (applied.length > 0) out.note('The database is up to date.');
   const runtime = await createRuntime({ roles: [], plugins, servers, env, databaseUrl });
   try {

@@ -137,13 +137,15 @@ function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServer[]): 
 }
 
 /** Brings a database up to date. Safe from several processes at once. */
-export async function migrate(options: Pick<RuntimeOptions, 'plugins' | 'servers' | 'databaseUrl'>): Promise<{ applied: string[] }> {
+export async function migrate(
+  options: Pick<RuntimeOptions, 'plugins' | 'servers' | 'databaseUrl'> & { note?: (line: string) => void },
+): Promise<{ applied: string[] }> {
   const model = modelOf(options.plugins, options.servers);
   // One connection holds the lock, another does what needs a transaction of its own.
   const pool = openPool(options.databaseUrl, 2, 'kith migrate');
   try {
     await checkServer(pool);
-    return { applied: await migrateSchema(pool, model, options.servers) };
+    return { applied: await migrateSchema(pool, model, options.servers, options.note) };
   } finally {
     await pool.end();
   }
@@ -180,6 +182,17 @@ export async function restore(options: Place & { note?: (line: string) => void }
     migrate: () => migrate(options),
     ...(note ? { note } : {}),
   });
+}
+
+/** How many changes a database lacks of what this build declares. */
+export async function changesMissing(options: Pick<RuntimeOptions, 'plugins' | 'servers' | 'databaseUrl'>): Promise<number> {
+  const pool = openPool(options.databaseUrl, 1, 'kith migrate');
+  try {
+    await checkServer(pool);
+    return (await pendingMigrations(pool, modelOf(options.plugins, options.servers), options.servers)).length;
+  } finally {
+    await pool.end();
+  }
 }
 
 /**

@@ -32,13 +32,23 @@ export const MIGRATION_TABLE = `create table if not exists kith.migration (
   plugin text not null, name text not null, applied_at timestamptz not null default now(), primary key (plugin, name))`;
 
 /** Applies whatever is missing, and answers what it did. Safe to run from several processes at once. */
-export async function migrate(pool: pg.Pool, model: Model, servers: readonly AnyServer[]): Promise<string[]> {
+export async function migrate(
+  pool: pg.Pool,
+  model: Model,
+  servers: readonly AnyServer[],
+  note: (line: string) => void = () => undefined,
+): Promise<string[]> {
   const client = await pool.connect();
   const applied: string[] = [];
   try {
-    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    await client.query('set lock_timeout = 200');
+    // Whoever waits here waits as long as it takes.
     await client.query('set statement_timeout = 0');
+    const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock($1) as got', [MIGRATION_LOCK]);
+    if (!rows[0]!.got) {
+      note('Another process is bringing the database up to date; waiting for it …');
+      await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    }
+    await client.query('set lock_timeout = 200');
     await client.query('create schema if not exists kith');
     await client.query(MIGRATION_TABLE);
     applied.push(...(await runLedger(client, 'kith', HOST_MIGRATIONS)));

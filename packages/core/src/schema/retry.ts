@@ -16,8 +16,10 @@ export async function retrying(client: pg.PoolClient, what: string, work: () => 
         await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200));
         continue;
       }
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new BootError(`Migration ${what} failed and was taken back: ${reason}`);
+      const reason = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ');
+      throw new BootError(
+        `Migration ${what} failed and was taken back: ${reason}. Processes of the version before go on. Mend the plugin or the data that it names, or go back to the version before; then start again.`,
+      );
     }
   }
 }
