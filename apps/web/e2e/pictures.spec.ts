@@ -99,6 +99,22 @@ for (const [size, options] of [
       await speedy.context.close();
     });
 
+    test(`what works by itself at ${tag}`, async ({ as }) => {
+      const { page } = await as('andrew', { ...options, colorScheme });
+      await go(page, '/page/insights/dashboard');
+      await page.getByRole('heading', { name: /Sales/ }).first().waitFor();
+      await take(page, `dashboard-${tag}`);
+
+      const admin = await as('admin', { ...options, colorScheme });
+      const late = (await admin.api<{ data: { id: string }[] }>('GET', '/records/automation.workflow?limit=1')).data[0]!;
+      await go(admin.page, `/o/automation.workflow/${late.id}`);
+      await take(admin.page, `workflow-${tag}`);
+
+      await go(admin.page, '/settings/plugins');
+      await admin.page.getByRole('heading', { name: 'Collaborative' }).last().waitFor();
+      await take(admin.page, `plugins-${tag}`);
+    });
+
     test(`first run at ${tag}`, async ({ browser }) => {
       const kith = await Kith.start('none');
       try {
