@@ -21,7 +21,7 @@ export async function sendUnsaved(app: App, except: (object: string, id: string)
     if (!object || except(name, id)) continue;
     const record = await app.api.get<Rec>(`/records/${name}/${id}`).catch(async (thrown: unknown) => {
       // Deleted meanwhile, or no longer for this person: there is nowhere to send it.
-      if (isApiError(thrown) && thrown.status === 404) {
+      if (isApiError(thrown) && thrown.status === 404 && thrown.code !== 'plugin_off') {
         for (const document of documents) await new LocalCopy(app.me?.id ?? '', document).drop();
       }
       return null;
