@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import adapter from '@sveltejs/adapter-node';
 import { sveltekit } from '@sveltejs/kit/vite';
 import { defineConfig } from 'vite';
@@ -23,6 +24,11 @@ const EXTERNAL = [
 ];
 /** What only the bundler understands: Svelte components and styles. */
 const BUNDLED = [/^@kith\/ui/, /^@lucide\/svelte/, /^@fontsource-variable\//];
+
+/** Plugins from outside are bundled with the rest: a copy of the sdk or of ui in a bundle of their own would know nothing of this one. */
+const outside =
+  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { kith?: { plugins?: string[] } }).kith?.plugins ??
+  [];
 
 const external = EXTERNAL.map((name) => new RegExp(`^${name}(/|$)`));
 
@@ -53,5 +59,6 @@ export default defineConfig({
   ],
   ssr: { external: EXTERNAL, noExternal: BUNDLED },
   environments: { ssr: { build: { rolldownOptions: { external } } } },
+  optimizeDeps: { exclude: outside },
   server: { strictPort: true },
 });

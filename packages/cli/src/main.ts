@@ -19,6 +19,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'plugin disable': async () => (await import('./commands/plugins.ts')).pluginDisable,
   'plugin purge': async () => (await import('./commands/plugins.ts')).pluginPurge,
   'key create': async () => (await import('./commands/key.ts')).keyCreate,
+  'plugin add': async () => (await import('./commands/plugin-add.ts')).pluginAdd,
+  'plugin remove': async () => (await import('./commands/plugin-remove.ts')).pluginRemove,
   'plugin new': async () => (await import('./commands/plugin-new.ts')).pluginNew,
 };
 

@@ -115,7 +115,7 @@ const WRITE_POOL = 6;
 const READ_POOL = 10;
 
 /** The model of these plugins, or a boot error that names the one at fault. */
-function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServer[]): Model {
+export function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServer[]): Model {
   let model: Model;
   try {
     model = buildModel(plugins);

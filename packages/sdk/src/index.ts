@@ -7,3 +7,4 @@ export * from './server.ts';
 export * from './client.ts';
 export * from './model.ts';
 export * from './workflow.ts';
+export * from './version.ts';

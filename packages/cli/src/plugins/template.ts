@@ -44,6 +44,70 @@ export function inside({ id, object }: Template): Record<string, string> {
   };
 }
 
+/** Anywhere else: sources that a script builds to JavaScript, with the contract's types from this Kith's folder. */
+export function outside({ id, object }: Template, kith: string): Record<string, string> {
+  const types = `${kith}/packages/installed/node_modules/@kith`;
+  const source = (text: string): string => text.replaceAll("'../locales/", "'./locales/");
+  return {
+    'package.json': json({
+      name: `kith-plugin-${id}`,
+      version: '0.1.0',
+      type: 'module',
+      kith: { plugin: id },
+      exports: {
+        './plugin': './dist/plugin.js',
+        './server': { browser: './dist/browser.js', default: './dist/server.js' },
+        './client': './dist/client.js',
+      },
+      files: ['dist'],
+      scripts: { build: 'tsc -p tsconfig.json && node copy.mjs' },
+      peerDependencies: { '@kith/sdk': `^${SDK_VERSION}`, '@kith/plugin-contacts': '*', '@kith/ui': '*', svelte: '^5.57.0' },
+      devDependencies: { typescript: '~6.0.3' },
+    }),
+    // Peers are this Kith's own and on no registry.
+    '.npmrc': 'legacy-peer-deps=true\nauto-install-peers=false\n',
+    'tsconfig.json': json({
+      compilerOptions: {
+        target: 'es2024',
+        lib: ['es2024', 'dom'],
+        module: 'nodenext',
+        strict: true,
+        verbatimModuleSyntax: true,
+        resolveJsonModule: true,
+        rewriteRelativeImportExtensions: true,
+        allowImportingTsExtensions: true,
+        skipLibCheck: true,
+        types: [],
+        rootDir: 'src',
+        outDir: 'dist',
+        // What is imported of Kith is on no registry: types come from its folder, and as it runs it is where Kith is.
+        paths: {
+          '@kith/sdk': [`${types}/sdk/src/index.ts`],
+          '@kith/core': [`${types}/core/src/index.ts`],
+          '@kith/ui': [`${types}/ui/src/index.ts`],
+          '@kith/ui/*': [`${types}/ui/src/*`],
+          '@kith/plugin-*/plugin': [`${types}/plugin-*/src/plugin.ts`],
+        },
+      },
+      include: ['src'],
+    }),
+    'src/plugin.ts': source(declaration(id, object)),
+    'src/server.ts': server(id, object),
+    'src/client.ts': client(id),
+    'src/browser.ts': BROWSER(`kith-plugin-${id}`),
+    'src/svelte.d.ts': SVELTE,
+    'src/locales/en.json': json(english(id, object)),
+    'src/locales/de.json': json(german(id, object)),
+    'copy.mjs': COPY,
+    '.gitignore': 'node_modules/\ndist/\n',
+  };
+}
+
+const COPY = `// Components are compiled where they are used: they go along as they are.
+import { cpSync } from 'node:fs';
+cpSync('src', 'dist', { recursive: true, filter: (from) => !/\\.(ts|json)$/.test(from) });
+`;
+
 const declaration = (id: string, object: string): string => `/** ${words(id)}: what it keeps, and what may be done with it. */
 import { contacts } from '@kith/plugin-contacts/plugin';
 import { action, date, definePlugin, longText, money, need, object, ref, select, text, user } from '@kith/sdk';

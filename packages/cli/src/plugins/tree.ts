@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
+import { outdated } from '@kith/installed/generate';
 import { CommandError } from '../command.ts';
 
 export const root = path.resolve(import.meta.dirname, '../../../..');
@@ -13,7 +14,8 @@ export const root = path.resolve(import.meta.dirname, '../../../..');
 export const MANIFEST = 'package.json';
 export const LOCK = 'pnpm-lock.yaml';
 export const INSTALLED = 'packages/installed/package.json';
-export const GUEST_LIST = ['plugins.ts', 'server.ts', 'client.ts'].map((name) => `packages/installed/src/${name}`);
+/** Packages of plugins that came from a folder. */
+export const VENDOR = 'vendor';
 const BUILD = ['apps/web/build', 'apps/web/.svelte-kit', '.cache/build.stamp', '.cache/install.stamp'];
 
 export interface Manifest {
@@ -38,12 +40,17 @@ export class Change {
     if (!this.#before.has(file)) this.#before.set(file, fs.existsSync(absolute) ? fs.readFileSync(absolute) : null);
   }
 
-  write(file: string, text: string): void {
+  write(file: string, text: string | Buffer): void {
     this.keep(file);
     const absolute = path.join(root, file);
     const folder = fs.mkdirSync(path.dirname(absolute), { recursive: true });
     if (folder !== undefined) this.#made.push(folder);
     fs.writeFileSync(absolute, text);
+  }
+
+  remove(file: string): void {
+    this.keep(file);
+    fs.rmSync(path.join(root, file), { force: true });
   }
 
   /** Changes a package.json; its other lines stay as they are written. */
@@ -63,9 +70,20 @@ export class Change {
 
   /** The generator's new guest list. It is written last: the development server takes the change over then. */
   list(): void {
-    for (const file of GUEST_LIST) this.keep(file);
-    const { ok, said } = run(process.execPath, ['packages/installed/generate.ts']);
-    if (!ok) throw new CommandError('list_failed', `The list of plugins could not be written: ${said}`);
+    try {
+      for (const [file, text] of outdated(root)) this.write(path.relative(root, file), text);
+    } catch (error) {
+      throw new CommandError(
+        'list_failed',
+        `The list of plugins could not be written: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  }
+
+  /** Looks at all plugins together, as a start would; at the one that is new more closely. */
+  look(id?: string): void {
+    const { ok, said } = run(process.execPath, ['packages/cli/src/plugins/whole.ts', ...(id === undefined ? [] : [id])]);
+    if (!ok) throw new CommandError('unfit', said);
   }
 
   /** Builds what `npm start` would; what was built before is kept until this has succeeded. */
