@@ -108,7 +108,9 @@ describe('commands', () => {
 });
 
 it('names only variables of the environment that something reads', () => {
-  const sources = ['packages', 'apps', 'plugins', 'docker'].filter((folder) => fs.existsSync(path.join(root, folder))).flatMap((folder) => filesBelow(folder, /\.(ts|mjs|yaml|yml)$|Dockerfile/));
+  const sources = ['packages', 'apps', 'plugins', 'docker']
+    .filter((folder) => fs.existsSync(path.join(root, folder)))
+    .flatMap((folder) => filesBelow(folder, /\.(ts|mjs|yaml|yml)$|Dockerfile/));
   const code = sources.map(read).join('\n');
   const unknown = documents.flatMap((file) =>
     [...new Set(read(file).match(/\bKITH_[A-Z][A-Z_]*[A-Z]\b/g))].filter((name) => !code.includes(name)).map((name) => `${file}: ${name}`),
