@@ -55,7 +55,7 @@ export class ListSockets {
             socket.watches.delete(id);
           }
           // Which screens there are is another matter now; a list that is left out is asked for anew when it is back.
-          this.#send(socket, { op: 'plugins', on: runtime.plugins.on });
+          this.#send(socket, { op: 'plugins', on: runtime.plugins.onFor(socket.principal) });
         }
       }),
       runtime.bus.hear('access', (principal) => {
@@ -88,7 +88,7 @@ export class ListSockets {
         if (ws.readyState !== ws.OPEN) return;
         socket = { ws, principal, user: known.user, watches: new Map(), here: null };
         this.#sockets.add(socket);
-        this.#send(socket, { op: 'plugins', on: this.#runtime.plugins.on });
+        this.#send(socket, { op: 'plugins', on: this.#runtime.plugins.onFor(principal) });
         for (const text of early) this.#receive(socket, text);
       } catch (error) {
         if (error instanceof KithError) return ws.close(CLOSE.forbidden, error.message.slice(0, 100));

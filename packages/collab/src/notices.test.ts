@@ -23,7 +23,11 @@ const cookieOf = async (who: Principal): Promise<string> => (await world.runtime
 async function listen(who: Principal): Promise<{ ws: WebSocket; heard: unknown[] }> {
   const ws = new WebSocket(`${node.url}/live`, { headers: { cookie: await cookieOf(who), origin: `http://localhost:${node.port}` } });
   const heard: unknown[] = [];
-  ws.on('message', (data: Buffer) => heard.push(JSON.parse(data.toString())));
+  ws.on('message', (data: Buffer) => {
+    const message = JSON.parse(data.toString()) as { op: string };
+    // Said to everybody who comes.
+    if (message.op !== 'plugins') heard.push(message);
+  });
   await new Promise((resolve, reject) => ws.on('open', resolve).on('error', reject));
   return { ws, heard };
 }

@@ -478,8 +478,8 @@ describe('live lists', () => {
     await until(() => heard.some((one) => one.op === 'changed'));
     await api('PATCH', `/records/${CONSIGNMENT}/${id}`, { agent: rival });
     await until(() => heard.some((one) => (one.gone as string[] | undefined)?.length));
-    expect(heard.map((one) => one.op)).toEqual(['watching', 'changed', 'changed']);
-    const [, news, gone] = heard as { upsert: Rec[]; gone: string[]; by: unknown }[];
+    expect(heard.map((one) => one.op)).toEqual(['plugins', 'watching', 'changed', 'changed']);
+    const [, , news, gone] = heard as { upsert: Rec[]; gone: string[]; by: unknown }[];
     expect(news!.upsert[0]!.fields).toMatchObject({ brief: 'news' });
     expect(gone).toMatchObject({ upsert: [], gone: [id], by: null });
     expect(JSON.stringify(heard)).not.toMatch(/canary|cost|createdBy|updatedBy/);

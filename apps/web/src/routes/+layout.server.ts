@@ -12,7 +12,7 @@ export const load: LayoutServerLoad = async ({ locals }) => {
     as,
     language: locals.language,
     // Which screens there are; strangers need none.
-    plugins: principal ? plugins.on : [],
+    plugins: principal ? plugins.onFor(as === null ? principal : { outside: { audience: as.split(':', 1)[0]! } }) : [],
     // Strangers learn the name that the sign-in page shows, and no more.
     organisation: principal ? { name, currency, ...(principal.kind === 'staff' && { mail: mailer.configured }) } : { name },
   };

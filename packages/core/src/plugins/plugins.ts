@@ -2,7 +2,7 @@
  * Which plugins are on. What is stored decides; each process goes by what it last read, and reads anew when another says
  * that something was switched. A plugin that is off keeps its tables, columns and documents, and nothing of its code runs.
  */
-import type { AnyPlugin, AnyServer, Model } from '@kith/sdk';
+import type { AnyPlugin, AnyServer, Model, Outside } from '@kith/sdk';
 import type pg from 'pg';
 import { transaction } from '../database.ts';
 import { conflict, notFound } from '../errors.ts';
@@ -79,6 +79,17 @@ export class Plugins {
   /** Ids of the plugins that are on, those first that others need. */
   get on(): string[] {
     return [...this.#all.keys()].filter(this.isOn);
+  }
+  /** Of the plugins that are on, those whose screens somebody has: people from outside only those that open something to them, and what these need. */
+  onFor({ outside }: { outside?: Pick<Outside, 'audience'> | undefined }): string[] {
+    if (!outside) return this.on;
+    const theirs = new Set<string>();
+    const add = (plugin: AnyPlugin): void => {
+      theirs.add(plugin.id);
+      for (const need of plugin.needs ?? []) add(this.#all.get(need.plugin.id)!);
+    };
+    for (const id of this.on) if (this.#all.get(id)!.portals?.[outside.audience]) add(this.#all.get(id)!);
+    return this.on.filter((id) => theirs.has(id));
   }
   get states(): PluginState[] {
     return [...this.#all.values()].map((plugin) => {

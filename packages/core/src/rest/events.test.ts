@@ -39,6 +39,14 @@ async function listen(
 }
 const bearer = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` });
 /** Long enough for what must not come to have come. */
+/** Every change has its place in the order of all. */
+const moved = async (world: TestWorld): Promise<void> => {
+  for (let i = 0; i < 200; i++) {
+    const { rows } = await world.runtime.pool.query<{ n: number }>('select count(*)::int as n from kith.outbox');
+    if (rows[0]!.n === 0) return;
+    await quiet(10);
+  }
+};
 const quiet = (ms = 250): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('for the staff', () => {
@@ -349,6 +357,8 @@ describe('for people from outside', () => {
   it('with a filter over what they read, and for a guest of their record alone', async () => {
     const rec = await make('port.consignment', { name: 'shown', agent: acme });
     const visitor = await guestOfRecord(world.runtime, 'visitor', 'port.consignment', rec.id);
+    // That it was made has its place before they begin to listen.
+    await moved(world);
     const [guest, filtered] = [
       await listen(world.runtime, visitor.headers),
       await listen(world.runtime, ann!.headers, { object: 'port.consignment', filter: { field: 'quantity', op: 'gt', value: 10 } }),
