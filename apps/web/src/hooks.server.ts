@@ -2,6 +2,7 @@
  * Every page request: who is asking, in which language, and may they come in.
  * The API and the sockets do not pass here; server.ts hands them to core.
  */
+import { errorData } from '@kith/core';
 import { getRuntime } from '@kith/core/runtime';
 import { isLanguage, negotiate } from '@kith/ui/i18n.ts';
 import { error, redirect } from '@sveltejs/kit';
@@ -92,7 +93,7 @@ export const handleFetch: HandleFetch = async ({ event, request, fetch }) => {
 };
 
 /** What nobody foresaw is logged; the person learns only that it happened. */
-export const handleError: HandleServerError = ({ kind, error: thrown }) => {
+export const handleError: HandleServerError = ({ event, kind, error: thrown }) => {
   if (kind !== 'unknown') return;
-  getRuntime().log('error', 'a page failed', { error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) });
+  getRuntime().log('error', 'a page failed', { route: event.route.id, ...errorData(thrown) });
 };

@@ -25,6 +25,7 @@ const env = (): Record<string, string> => ({
   KITH_DEMO: 'none',
   KITH_ADMIN_EMAIL: 'first@example.com',
   KITH_ADMIN_PASSWORD: 'long enough',
+  PORT: '0',
   KITH_HEALTH_PORT: String(healthPort),
 });
 
@@ -67,6 +68,14 @@ test('starts, answers for its health, shares its database with commands, and kee
   expect(JSON.parse(key.stdout)).toMatchObject({ name: 'script', role: 'reader', key: expect.stringMatching(/^\S{20,}$/) as string });
   expect(key.status).toBe(0);
 
+  // Backed up and looked at while it runs.
+  const file = path.join(folder, 'all.backup');
+  expect(JSON.parse(kith('backup', file, '--json').stdout)).toMatchObject({ file, tables: expect.any(Number) as number });
+  const looked = kith('doctor', '--json');
+  expect(looked.status, looked.stdout).toBe(0);
+  const checks = (JSON.parse(looked.stdout) as { checks: { name: string; verdict: string }[] }).checks;
+  expect(checks.find(({ name }) => name === 'running')).toMatchObject({ verdict: 'ok' });
+
   const second = kith('start', '--roles', 'worker');
   expect(second.stderr).toMatch(/^Kith is already running on .*\n$/);
   expect(second.status).toBe(1);
@@ -78,4 +87,7 @@ test('starts, answers for its health, shares its database with commands, and kee
   expect(kith('user', 'create', '--email', 'first@example.com', '--role', 'admin').status).toBe(1);
   expect(await next.stop()).toBe(0);
   expect(kith('migrate').stdout).toBe('The database is up to date.\n');
+
+  const restored = path.join(folder, 'restored');
+  expect(kith('restore', file, '--data', restored).stdout).toMatch(/^Restored as of /);
 });

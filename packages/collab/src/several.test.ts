@@ -40,6 +40,7 @@ describe.skipIf(!built)('two webs and two workers', () => {
       KITH_SECRET: randomBytes(32).toString('hex'),
       KITH_DATA: folder,
       LOG_LEVEL: 'warn',
+      KITH_DRAIN_SECONDS: '1',
       ...(redis ? { REDIS_URL: redis.url } : {}),
     };
     // All four at once on an empty database: one migrates, the others wait for it.
@@ -144,7 +145,14 @@ describe.skipIf(!built)('two webs and two workers', () => {
         answers.push(response.status);
       }
     })();
-    for (const web of webs) await web.restart();
+    // It says that it is leaving while it still serves.
+    const leaving = webs[0]!.stop();
+    const at = (to: string): Promise<number> => fetch(`http://127.0.0.1:${webs[0]!.port}${to}`).then(({ status }) => status);
+    await until(async () => (await at('/readyz')) === 503, 'it says so');
+    expect(await at('/healthz')).toBe(200);
+    await leaving;
+    await webs[0]!.start();
+    await webs[1]!.restart();
     await workers[0]!.restart();
     going = false;
     await requests;

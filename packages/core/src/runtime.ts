@@ -164,7 +164,7 @@ export async function checkDatabase(
 type Place = Pick<RuntimeOptions, 'plugins' | 'servers' | 'databaseUrl'> & { env: Pick<Env, 'dataDir'>; file: string };
 
 /** Writes everything to a file, as of one moment. @throws BackupError */
-export async function backup({ plugins, databaseUrl, env, file }: Place): Promise<BackupResult> {
+export async function backup({ plugins, databaseUrl, env, file }: Omit<Place, 'servers'>): Promise<BackupResult> {
   return backupTo({ plugins, databaseUrl, dataDir: env.dataDir, file, version: VERSION });
 }
 
