@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { AnyPlugin, AnyServer, ChangeEvent, Context, ModelObject, Principal, Role } from '@kith/sdk';
+import { openPool } from './database.ts';
 import { isDatabaseError } from './errors.ts';
 import type { Env } from './env.ts';
 import { newId } from './ids.ts';
@@ -149,6 +150,7 @@ export async function createTestWorld(options: TestOptions): Promise<TestWorld> 
     clock,
     ...(options.background ? { background: options.background } : whole ? { background: { retryMs: 20, lostMs: 300 } } : {}),
   };
+  if (whole) await switchOn(databaseUrl, plugins);
   const runtime = await createRuntime({ roles: options.roles ?? (whole ? ['web', 'worker'] : ['web']), ...base });
   const others: Runtime[] = [];
   const person = async (who: string, role: Role = 'member'): Promise<Principal> => {
@@ -249,6 +251,16 @@ async function complete(given: readonly (AnyPlugin | AnyServer)[]): Promise<{ pl
   return { plugins: [...plugins.values()], servers: [...servers.values()] };
 }
 
+/** What is under test is on, whatever it is at first. */
+async function switchOn(databaseUrl: string, plugins: readonly AnyPlugin[]): Promise<void> {
+  const off = plugins.filter(({ startsDisabled }) => startsDisabled);
+  if (off.length === 0) return;
+  const pool = openPool(databaseUrl, 1, 'kith tests');
+  for (const { id, version } of off)
+    await pool.query('insert into kith.plugin (id, version, enabled) values ($1, $2, true)', [id, version]);
+  await pool.end();
+}
+
 /**
  * The handlers of a plugin of this installation, found by its name as the guest list has it. By name and only here, in
  * tests: core knows no plugin.
@@ -275,7 +287,6 @@ async function makeTemplate(server: string, template: string, plugins: readonly 
     return;
   }
   await migrate({ plugins, servers, databaseUrl: urlOf(server, `${template}_building`) });
-  const { openPool } = await import('./database.ts');
   const pool = openPool(server, 1, 'kith tests');
   await pool.query(`alter database "${template}_building" rename to "${template}"`);
   // The name stays taken, so that nobody builds a second one.
@@ -284,7 +295,6 @@ async function makeTemplate(server: string, template: string, plugins: readonly 
 }
 
 async function untilExists(server: string, template: string): Promise<void> {
-  const { openPool } = await import('./database.ts');
   const pool = openPool(server, 1, 'kith tests');
   try {
     for (let i = 0; i < 600; i++) {

@@ -5,10 +5,11 @@ import { automation } from '@kith/plugin-automation/plugin';
 import { consent } from '@kith/plugin-consent/plugin';
 import { inbox } from '@kith/plugin-inbox/plugin';
 import { email } from '@kith/plugin-email/plugin';
+import { example } from '@kith/plugin-example/plugin';
 import { sales } from '@kith/plugin-sales/plugin';
 import { insights } from '@kith/plugin-insights/plugin';
 import { portals } from '@kith/plugin-portals/plugin';
 import { logistics } from '@kith/plugin-logistics/plugin';
 import { suppliers } from '@kith/plugin-suppliers/plugin';
 
-export const plugins: AnyPlugin[] = [contacts, automation, consent, inbox, email, sales, insights, portals, logistics, suppliers];
+export const plugins: AnyPlugin[] = [contacts, automation, consent, inbox, email, example, sales, insights, portals, logistics, suppliers];

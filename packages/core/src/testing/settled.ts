@@ -18,13 +18,13 @@ interface Open {
  * Until the outbox is told, consumers have followed, what was typed has come to rest and no job is due.
  * @throws where a job has been given up: its error is the reason
  */
-export async function settled({ pool }: Pick<Runtime, 'pool'>, clock: TestClock | (() => Date)): Promise<void> {
+export async function settled({ pool, model }: Pick<Runtime, 'pool' | 'model'>, clock: TestClock | (() => Date)): Promise<void> {
   const until = Date.now() + PATIENCE_MS;
   for (let quiet = 0; ;) {
     await pool.query('update kith.unsettled set due = now() where due > now()');
     // What failed is tried again at once: a clock that stands would never come to its time.
     await pool.query(`update kith.job set due = $1 where state = 'waiting' and attempts > 0 and due > $1`, [clock()]);
-    const open = await openWork(pool, clock());
+    const open = await openWork(pool, clock(), ['kith', ...model.plugins.keys()]);
     const { rows: parked } = await pool.query<{ handler: string; error: string | null }>(
       `select handler, error from kith.job where state = 'parked' order by failed_at limit 1`,
     );
@@ -37,13 +37,14 @@ export async function settled({ pool }: Pick<Runtime, 'pool'>, clock: TestClock 
   }
 }
 
-async function openWork(pool: Runtime['pool'], now: Date): Promise<Open> {
+/** `on`: whose work counts; that of plugins which are off waits for them. */
+async function openWork(pool: Runtime['pool'], now: Date, on: readonly string[]): Promise<Open> {
   const { rows } = await pool.query<Open>(
     `select (select count(*) from kith.outbox)::int + (select count(*) from kith.unsettled)::int as outbox,
-       (select count(*) from kith.consumer where position < (select last from kith.event_counter))::int as behind,
-       (select count(*) from kith.job where state in ('queued', 'calling') or (state = 'waiting' and due <= $1))::int as jobs,
-       (select count(*) from kith.schedule where next <= $1)::int as schedules`,
-    [now],
+       (select count(*) from kith.consumer where position < (select last from kith.event_counter) and split_part(name, '.', 1) = any($2))::int as behind,
+       (select count(*) from kith.job where state in ('queued', 'calling') or (state = 'waiting' and due <= $1 and split_part(handler, '.', 1) = any($2)))::int as jobs,
+       (select count(*) from kith.schedule where next <= $1 and split_part(name, '.', 1) = any($2))::int as schedules`,
+    [now, on],
   );
   return rows[0]!;
 }

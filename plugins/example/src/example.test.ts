@@ -1,0 +1,129 @@
+// #region test
+import { createTestWorld, type TestWorld } from '@kith/core/testing';
+import { catalogueProblems, type Rec } from '@kith/sdk';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { daysOf, feeOf } from './fee.ts';
+import { example } from './plugin.ts';
+import { server } from './server.ts';
+
+let world: TestWorld;
+beforeAll(async () => {
+  world = await createTestWorld({ plugins: [server], as: 'member', clock: '2026-05-04T10:00:00Z' });
+});
+afterAll(() => world.close());
+
+/** A drill that is lent to a company until the 6th, at 4.50 a day. */
+async function lend(): Promise<{ drill: Rec; ann: Rec; loan: Rec }> {
+  const { body: drill } = await world.api<Rec>('POST', '/records/example.equipment', {
+    name: 'Drill',
+    rate: { amount: '4.50', currency: 'EUR' },
+  });
+  const { body: ann } = await world.api<Rec>('POST', '/records/contacts.company', { name: 'Ann & Co', email: 'ann@example.com' });
+  const { body: loan } = await world.api<Rec>('POST', '/records/example.loan', {
+    equipment: drill.id,
+    borrower: ann.id,
+    from: '2026-05-04',
+    due: '2026-05-06',
+  });
+  return { drill, ann, loan };
+}
+const act = (loan: Rec, action: string, input: object = {}): ReturnType<typeof world.api<Rec>> =>
+  world.api<Rec>('POST', `/records/example.loan/${loan.id}/actions/${action}`, input);
+
+describe('the lending desk', () => {
+  it('has a text for everything that it declares', () => {
+    expect(catalogueProblems(example)).toEqual([]);
+  });
+
+  it('lends what is there, once, and knows what it costs', async () => {
+    const { drill, ann, loan } = await lend();
+    expect(loan.fields).toMatchObject({ status: 'reserved', fee: { amount: '13.50', currency: 'EUR' } });
+    expect((await act(loan, 'handOut')).body.fields.status).toBe('out');
+    const { body: second } = await world.api<Rec>('POST', '/records/example.loan', {
+      equipment: drill.id,
+      borrower: ann.id,
+      due: '2026-05-09',
+    });
+    expect((await act(second, 'handOut')).status).toBe(409);
+    const { body: company } = await world.api<Rec>('GET', `/records/contacts.company/${ann.id}`);
+    expect(company.fields.example__openLoans).toBe(2);
+    expect((await act(loan, 'takeBack', { fine: false })).status).toBe(409);
+    expect((await act(loan, 'takeBack', { fine: false, remark: 'Chuck is loose' })).body.fields).toMatchObject({
+      status: 'back',
+      note: 'Chuck is loose',
+    });
+    expect((await world.api<Rec>('GET', `/records/example.equipment/${drill.id}`)).body.fields).toMatchObject({ lent: false, loans: 2 });
+  });
+  // #endregion
+
+  it('refuses what makes no sense', async () => {
+    const { drill, ann, loan } = await lend();
+    const backwards = await world.api('POST', '/records/example.loan', {
+      equipment: drill.id,
+      borrower: ann.id,
+      from: '2026-05-04',
+      due: '2026-05-01',
+    });
+    expect(backwards.status).toBe(422);
+    expect((await act(loan, 'extend', { due: '2026-05-05' })).status).toBe(409);
+    expect((await act(loan, 'extend', { due: '2026-05-10' })).body.fields.fee).toEqual({ amount: '31.50', currency: 'EUR' });
+    const reader = await world.person('Ray', 'reader');
+    expect((await world.api('POST', `/records/example.loan/${loan.id}/actions/handOut`, {}, reader)).status).toBe(403);
+    expect((await world.api('DELETE', `/records/example.loan/${loan.id}`)).status).toBe(403);
+  });
+
+  it('reminds whoever is late, once in three days, and says how often', async () => {
+    const { drill, loan } = await lend();
+    await act(loan, 'handOut');
+    expect(await world.mails()).toEqual([]);
+    world.clock.set('2026-05-07T06:30:00Z');
+    const mails = await world.mails();
+    expect(mails.map(({ to, subject }) => [to, subject])).toEqual([
+      [['ann@example.com'], `${String(loan.fields.number)} was due on 2026-05-06`],
+    ]);
+    world.clock.set('2026-05-08T06:30:00Z');
+    expect(await world.mails()).toHaveLength(1);
+    const asked = await world.api<{ times: number }>('GET', `/x/example/equipment/${drill.id}/reminders`);
+    expect(asked.body).toEqual({ times: 1 });
+    expect((await world.api('GET', '/x/example/equipment/nothing/reminders')).status).toBe(400);
+    await act(loan, 'remind');
+    expect(await world.mails()).toHaveLength(2);
+  });
+
+  it('lets borrowers see and extend what is theirs, and wish', async () => {
+    const { ann, loan } = await lend();
+    const other = await lend();
+    const borrower = await world.partner('borrower', ann.id);
+    const { body: seen } = await world.api<{ data: Rec[] }>('GET', '/records/example.loan', undefined, borrower);
+    expect(seen.data.map(({ id }) => id)).toEqual([loan.id]);
+    expect(Object.keys(seen.data[0]!.fields)).not.toContain('note');
+    expect((await world.api('GET', `/records/example.loan/${other.loan.id}`, undefined, borrower)).status).toBe(404);
+    expect((await world.api('PATCH', `/records/example.loan/${loan.id}`, { note: 'x' }, borrower)).status).toBe(422);
+    const extended = await world.api<Rec>('POST', `/records/example.loan/${loan.id}/actions/extend`, { due: '2026-06-01' }, borrower);
+    expect(extended.body.fields.due).toBe('2026-06-01');
+
+    const admin = await world.person('Ada', 'admin');
+    const wish = await world.api<Rec>('POST', '/records/example.wish', { what: 'A crane', borrower: ann.id }, borrower);
+    expect([wish.status, wish.body.fields.borrower]).toEqual([201, ann.id]);
+    await world.settled();
+    const { body: bell } = await world.api<{ data: { kind: string }[] }>('GET', '/notices', undefined, admin);
+    expect(bell.data.map(({ kind }) => kind)).toContain('example.wish');
+  });
+
+  it('brings something to lend', async () => {
+    const { seedDemo } = await import('@kith/core/runtime');
+    await seedDemo(world.runtime, 'desk');
+    const { body } = await world.api<{ data: Rec[] }>('GET', '/records/example.equipment?search=van');
+    expect(body.data.map(({ fields }) => fields.serial)).toEqual(['V-3']);
+  });
+});
+
+it.each([
+  ['4.50', '2026-05-04', '2026-05-04', '4.50'],
+  ['4.50', '2026-02-27', '2026-03-01', '13.50'],
+  ['0.0333', '2026-05-04', '2026-05-06', '0.0999'],
+  ['7', '2026-03-28', '2026-03-30', '21'],
+])('%s a day from %s to %s is %s', (rate, from, due, fee) => {
+  expect(feeOf({ amount: rate, currency: 'EUR' }, from, due)).toEqual({ amount: fee, currency: 'EUR' });
+  expect(daysOf(from, due)).toBeGreaterThan(0);
+});
