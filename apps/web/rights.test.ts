@@ -113,7 +113,8 @@ async function run(jobs: readonly (() => Promise<string | undefined>)[]): Promis
 }
 
 /** The host's routes and those of the installed plugins. */
-const all = routesOf(servers);
+/** A plugin that starts switched off answers nobody; its own tests switch it on. */
+const all = routesOf(servers.filter(({ plugin }) => !plugin.startsDisabled));
 
 describe('every route', () => {
   it('has a rule', () => {

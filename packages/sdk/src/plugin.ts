@@ -14,7 +14,7 @@ export type Part = 'operational' | 'analytical' | 'communicative' | 'collaborati
 export const SDK_VERSION = '1.0.0';
 
 export type Fields = Record<string, Field>;
-type Name<T> = keyof T & string;
+type Name<T> = Extract<keyof T, string>;
 /** What every record has besides its fields; views may show and sort by them. */
 export type SystemField = 'createdAt' | 'updatedAt' | 'createdBy' | 'updatedBy';
 

@@ -103,7 +103,7 @@ describe('the lending desk', () => {
     expect(extended.body.fields.due).toBe('2026-06-01');
 
     const admin = await world.person('Ada', 'admin');
-    const wish = await world.api<Rec>('POST', '/records/example.wish', { what: 'A crane', borrower: ann.id }, borrower);
+    const wish = await world.api<Rec>('POST', '/records/example.wish', { what: 'A crane', loan: loan.id }, borrower);
     expect([wish.status, wish.body.fields.borrower]).toEqual([201, ann.id]);
     await world.settled();
     const { body: bell } = await world.api<{ data: { kind: string }[] }>('GET', '/notices', undefined, admin);

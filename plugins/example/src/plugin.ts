@@ -143,7 +143,9 @@ export const example = definePlugin({
       nav: false,
       fields: {
         what: text({ required: true }),
-        borrower: ref('contacts.company', { mode: 'restricted', required: true, listed: true, indexed: true }),
+        /** With which loan it should come; whose it is follows from that. */
+        loan: ref('example.loan', { mode: 'restricted', required: true, listed: true, indexed: true }),
+        borrower: ref('contacts.company', { mode: 'derived', lookup: 'loan.borrower', indexed: true }),
       },
     }),
   },
@@ -175,7 +177,7 @@ export const example = definePlugin({
           keep: ['borrowerNote'],
           actions: ['extend'],
         },
-        'example.wish': { rows: company('borrower'), read: ['what', 'borrower'], create: ['what', 'borrower'] },
+        'example.wish': { rows: company('borrower'), read: ['what', 'loan', 'borrower'], create: ['what', 'loan'] },
       },
       pages: {
         loans: {

@@ -910,8 +910,10 @@ export class Records {
       if (!target) continue;
       const ids = [...new Set(rows.map((values) => values[field]).filter(isUuid))];
       if (ids.length === 0) continue;
-      const seen = await this.#o.query.list(principal, target, { ids, limit: ids.length, fields: [] });
-      const have = new Set(seen.data.map((rec) => rec.id));
+      // What is not opened to them at all cannot even be asked for.
+      const opened = principal.outside === undefined || target.portals.has(principal.outside.audience);
+      const seen = opened ? (await this.#o.query.list(principal, target, { ids, limit: ids.length, fields: [] })).data : [];
+      const have = new Set(seen.map((rec) => rec.id));
       for (const [row, values] of rows.entries()) if (isUuid(values[field]) && !have.has(values[field])) unseen.push({ row, field });
     }
     return unseen;
