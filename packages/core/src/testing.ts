@@ -32,10 +32,13 @@ export interface Answer<T> {
 }
 
 export interface TestWorld {
+  /** The process under test. */
   runtime: Runtime;
+  /** Address of the world's own database. */
   databaseUrl: string;
   /** The staff user that `as` asked for. */
   me: Principal;
+  /** `me`, as the doors of the runtime take it. */
   actor: Actor;
   /**
    * Runs `work` in a transaction with the context that the plugin's handlers get, as {@link TestWorld.me} or somebody else:
@@ -63,6 +66,7 @@ export interface TestWorld {
   person: (name: string, role?: Role) => Promise<Principal>;
   /** An API key; its secret goes into a bearer header. */
   key: (role?: Role) => Promise<string>;
+  /** An object of the model by its full name. */
   object: (name: string) => ModelObject;
   /** A request to the API, as somebody with this key. */
   request: (
@@ -72,6 +76,7 @@ export interface TestWorld {
   ) => Promise<{ status: number; body: never; headers: Headers }>;
   /** A second runtime on the same database: another node. */
   another: (options?: Partial<RuntimeOptions>) => Promise<Runtime>;
+  /** Ends everything and drops the database. */
   close: () => Promise<void>;
 }
 
@@ -85,11 +90,15 @@ export interface TestOptions {
   servers?: readonly AnyServer[];
   /** Role of {@link TestWorld.me}; administrator unless told. */
   as?: Role;
+  /** What this process does; web and worker where the world is whole, else web. */
   roles?: RuntimeOptions['roles'];
   /** A time at which the clock stands, or a clock; the machine's unless told. */
   clock?: Date | string | (() => Date);
+  /** Where the log goes; errors to standard error unless told. */
   log?: Log;
+  /** How impatient background work is. */
   background?: RuntimeOptions['background'];
+  /** A mail server of the test's own. */
   smtpUrl?: string;
   /** Queues on this Redis instead of Postgres. */
   redisUrl?: string;

@@ -28,22 +28,31 @@ export type FieldType =
 
 /** An amount with its currency. `amount` is a decimal string, so that no digit is lost; `currency` is ISO 4217. */
 export interface Money {
+  /** Decimal with at least two places, as `12.50`. */
   amount: string;
+  /** ISO 4217 code, as `EUR`. */
   currency: string;
 }
 
 /** A postal address. Empty parts are absent. `country` is the name as the customer writes it. */
 export interface Address {
+  /** Street and number. */
   street?: string;
+  /** City. */
   city?: string;
+  /** State or province. */
   region?: string;
+  /** Postal code, as it is written there. */
   postalCode?: string;
+  /** Name of the country, as the customer writes it. */
   country?: string;
 }
 
 /** A reference to a record of any object. */
 export interface AnyRef {
+  /** Full name of the object. */
   object: string;
+  /** UUID of the record. */
   id: string;
 }
 
@@ -73,6 +82,7 @@ export type FieldMode = 'live' | 'restricted' | 'derived' | 'arbitrated';
 interface FieldCommon {
   /** A record without this value is refused. */
   required?: boolean;
+  /** How a value may change; `live` unless told. See FieldMode. */
   mode?: FieldMode;
   /** Derived fields only: keep their changes in the ledger. */
   tracked?: boolean;
@@ -95,9 +105,9 @@ export interface TextField extends FieldCommon {
   type: 'text';
   /** Longest accepted value in UTF-16 units; 1,000 unless told. */
   max?: number;
-  unique?: boolean;
   /** Number new records from a sequence beginning here. Implies `mode: 'arbitrated'`. */
   sequence?: { start: number; prefix?: string };
+  /** Value of a new record that is given none. */
   default?: string;
 }
 export interface LongTextField extends FieldCommon {
@@ -108,19 +118,25 @@ export interface RichTextField extends FieldCommon {
 }
 export interface NumberField extends FieldCommon {
   type: 'number';
+  /** Least accepted value. */
   min?: number;
+  /** Greatest accepted value. */
   max?: number;
+  /** Whole numbers only. */
   integer?: boolean;
   /** Shown as a percentage; the value stays a fraction (0.15). */
   percent?: boolean;
+  /** Value of a new record that is given none. */
   default?: number;
 }
 export interface MoneyField extends FieldCommon {
   type: 'money';
+  /** Least accepted amount, whatever the currency. */
   min?: number;
 }
 export interface BooleanField extends FieldCommon {
   type: 'boolean';
+  /** Value of a new record that is given none. */
   default?: boolean;
 }
 export interface DateField extends FieldCommon {
@@ -130,15 +146,19 @@ export interface DateField extends FieldCommon {
 }
 export interface DateTimeField extends FieldCommon {
   type: 'dateTime';
+  /** `now`: the moment in which the record is created. */
   default?: 'now';
 }
 export interface SelectField<O extends Record<string, Option> = Record<string, Option>> extends FieldCommon {
   type: 'select';
+  /** Options by the value that is stored, in the order in which they are shown. Stored values never change; labels come from the catalogue. */
   options: O;
+  /** Option of a new record that is given none. */
   default?: string;
 }
 export interface MultiSelectField<O extends Record<string, Option> = Record<string, Option>> extends FieldCommon {
   type: 'multiSelect';
+  /** Options by the value that is stored, in the order in which they are shown. */
   options: O;
 }
 export interface EmailField extends FieldCommon {
@@ -162,6 +182,7 @@ export interface RefField<To extends string = string> extends FieldCommon {
 }
 export interface RefsField<To extends string = string> extends FieldCommon {
   type: 'refs';
+  /** The object referred to, as `plugin.object`. */
   to: To;
 }
 export interface AnyRefField extends FieldCommon {

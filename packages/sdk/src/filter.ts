@@ -6,13 +6,17 @@ export type Operator = (typeof OPERATORS)[number];
 
 /** A day counted from today: `{ days: 7 }` is today in a week. For date fields, so that a saved list does not grow old. */
 export interface RelativeDay {
+  /** Days from today, negative for the past. */
   days: number;
 }
 
 /** A comparison of one field. `field` may be a dotted path over references (`company.country`). */
 export interface Comparison {
+  /** A field, or a path over references to one. */
   field: string;
+  /** How it is compared; which operators fit depends on the type of the field. */
   op: Operator;
+  /** What it is compared with: a list for `in`, `nin` and `between`, true or false for `isNull`. */
   value?: FieldValue | FieldValue[] | RelativeDay;
 }
 

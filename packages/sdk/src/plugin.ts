@@ -22,9 +22,13 @@ export type SystemField = 'createdAt' | 'updatedAt' | 'createdBy' | 'updatedBy';
 type SortKey<N extends string> = N | `-${N}`;
 
 export interface View<N extends string = string> {
+  /** A list with rows, or a board with a column for each option. */
   type: 'table' | 'board';
+  /** Fields in the order of the columns; on boards, those that a card shows. */
   columns: readonly (N | SystemField)[];
+  /** Which records; all unless told. */
   filter?: Filter;
+  /** Sort keys, the most important first: `-due` for descending. */
   sort?: readonly SortKey<N | SystemField>[];
   /** Boards: the select field whose options are the columns. */
   groupBy?: N;
@@ -34,6 +38,7 @@ export interface View<N extends string = string> {
 
 /** A command on a record, the only form of a command. Its handler runs in the record's transaction and may refuse. */
 export interface Action<I extends Fields = Fields> {
+  /** Fields that the person fills in, by key; their values are `input` in the handler. */
   input?: I;
   /** Who may run it; unless told, whoever may update the record. */
   permission?: Rule;
@@ -55,11 +60,13 @@ export interface Audience<O extends string = string> {
 export interface PortalObject<F extends string = string, A extends string = string> {
   /** Which records. Fields named here are in no document, and never writable by the audience. */
   rows: Rule;
+  /** Fields that the audience sees. Whatever is not here does not exist for it. */
   read: readonly F[];
   /** Fields that may be changed, by PATCH or in the document. All of them must be readable. */
   write?: readonly F[];
   /** Fields that may be given to a new record, which must then fit `rows`; without it the audience creates none. */
   create?: readonly F[];
+  /** Actions that the audience may run. */
   actions?: readonly A[];
   /** Fields that the audience writes and that stay when the record passes to another company; the others are emptied. */
   keep?: readonly F[];
@@ -67,23 +74,31 @@ export interface PortalObject<F extends string = string, A extends string = stri
 
 /** A page of a portal: a list of records. */
 export interface PortalPage<O extends string = string> {
+  /** Object whose records are listed; the portal must open it. */
   object: O;
+  /** A Lucide icon's name. */
   icon: string;
   /** Readable fields of the object. */
   columns: readonly string[];
+  /** Which of the readable records; all unless told. */
   filter?: Filter;
+  /** Sort keys, the most important first. */
   sort?: readonly string[];
 }
 
 /** Records that the start page shows under a heading. */
 export interface PortalSelection<O extends string = string> {
+  /** Object whose records are shown; the portal must open it. */
   object: O;
+  /** Which of the readable records. */
   filter: Filter;
+  /** Sort keys, the most important first. */
   sort?: readonly string[];
 }
 
 /** What one plugin opens to an audience. Several plugins may open something to the same one. */
 export interface Portal<M = Record<string, AnyObject>> {
+  /** What the audience sees and may do, by full name of the object. */
   objects: {
     [K in keyof M & string]?: M[K] extends { fields: infer F; actions?: infer A }
       ? PortalObject<(keyof F & string) | `${string}__${string}`, keyof NonNullable<A> & string>
@@ -91,6 +106,7 @@ export interface Portal<M = Record<string, AnyObject>> {
   };
   /** Pages by their key, in the order of the navigation. */
   pages?: Record<string, PortalPage<keyof M & string>>;
+  /** What the start page of the portal shows. */
   start?: {
     /** What waits for the partner's answer. */
     answer?: readonly PortalSelection<keyof M & string>[];
@@ -128,6 +144,7 @@ export type MetricOf<M> = {
 export interface ObjectDeclaration<F extends Fields = Fields, A extends Record<string, Action> = Record<string, Action>> {
   /** A Lucide icon's name. */
   icon: string;
+  /** Fields by key, each made with a builder: `text()`, `money()`, `ref(…)`. */
   fields: F;
   /** The fields that name a record to people, joined by a space. */
   title: readonly Name<F>[];
@@ -137,8 +154,11 @@ export interface ObjectDeclaration<F extends Fields = Fields, A extends Record<s
   unique?: readonly (readonly Name<F>[])[];
   /** The select field that is the record's lifecycle. Its options carry `outcome` and `probability`. */
   stages?: Name<F>;
+  /** What staff may do; unless told, everyone reads, and everyone but readers writes. */
   access?: Partial<Access>;
+  /** Lists and boards by key, in the order of their tabs; the first is shown at first. */
   views?: Record<string, View<Name<F>>>;
+  /** Actions by key, each made with `action(…)`; each has a handler in the server half. */
   actions?: A;
   /** Show in the rail; true unless told. */
   nav?: boolean;
@@ -146,9 +166,11 @@ export interface ObjectDeclaration<F extends Fields = Fields, A extends Record<s
 
 /** What a plugin adds to another plugin's object. Its fields become `<plugin>__<field>` there. */
 export interface Extension {
+  /** Fields by key. They are added and removed with this plugin. */
   fields?: Fields;
   /** More choices for the neighbour's select fields. */
   options?: Record<string, Record<string, Option>>;
+  /** Views by key, behind those that the object has itself. */
   views?: Record<string, View>;
 }
 
@@ -248,15 +270,21 @@ export function definePlugin<
   const E extends Record<string, Extension> = Record<never, never>,
   const L extends Catalogue = Catalogue,
 >(declaration: {
+  /** Name of the plugin in code, and of its schema in the database: a word of letters and digits that begins with a small letter. Never changed later. */
   id: Id;
+  /** Version of the plugin, as `1.2.3`. */
   version: string;
   /** Range of {@link SDK_VERSION} that this plugin was written for. */
   sdk: string;
+  /** Part of the CRM in whose section of the rail its screens stand. */
   part: Part;
   /** Off until somebody switches it on; on unless told. */
   startsDisabled?: boolean;
+  /** Plugins that this one builds on, each by `need(plugin, range)`: their objects may be named here, and they are there whenever this one runs. */
   needs?: N;
+  /** Objects by key, each made with `object(…)`. Object `claim` of plugin `warranty` is `warranty.claim`. */
   objects?: O & CheckObjects<O, ObjectNames<Id, O, N>>;
+  /** What is added to objects of needed plugins, by their full name. */
   extend?: E & CheckExtensions<E, ObjectNames<Id, O, N>>;
   /** People from outside to whom this plugin, or one that needs it, opens a portal. */
   audiences?: Record<string, Audience<NoInfer<ObjectNames<Id, O, N>>>>;

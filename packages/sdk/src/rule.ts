@@ -36,9 +36,13 @@ export const not = (rule: Rule): Rule => ({ not: rule });
 
 /** What staff may do with an object's records. */
 export interface Access {
+  /** Who sees which records. */
   read: Rule;
+  /** Who makes records. */
   create: Rule;
+  /** Who changes which records. */
   update: Rule;
+  /** Who puts which records into the bin. */
   delete: Rule;
 }
 

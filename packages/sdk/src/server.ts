@@ -9,7 +9,9 @@ import type { Role } from './rule.ts';
 export interface Principal {
   /** UUID of the user, guest link or key; the system has a fixed one. A plugin that follows up on a change bears the id of whoever made it. */
   id: string;
+  /** What kind of actor it is. */
   kind: 'staff' | 'partner' | 'guest' | 'key' | 'plugin' | 'system';
+  /** Name as people read it. */
   name: string;
   /** Empty for partners and guests. */
   roles: readonly Role[];
@@ -32,23 +34,31 @@ export interface Outside {
 
 /** A record as it travels in the API. */
 export interface Rec<F = Record<string, FieldValue>> {
+  /** UUID. */
   id: string;
+  /** Full name of the object. */
   object: string;
   /** Counts changes; for people from outside, changes of what they may read. */
   version: number;
+  /** When it was made, in ISO 8601. */
   createdAt: string;
   /** Absent for people from outside: who of the staff did something is not for them. */
   createdBy?: string;
+  /** When it was last changed, in ISO 8601. */
   updatedAt: string;
   /** Absent as `createdBy` is. */
   updatedBy?: string;
+  /** Values by field; null where there is none. */
   fields: F;
 }
 
 /** Why a change was refused, for one field or (without `field`) for the record. */
 export interface FieldProblem {
+  /** The field at fault. */
   field?: string;
+  /** Stable word for programs, as `required` or `invalid`. */
   code: string;
+  /** For people, after the name of the field: “must not be empty”. */
   message: string;
 }
 
@@ -64,7 +74,9 @@ export interface Change<F> {
 
 /** What a guard answers: fields to set besides (derived ones too), or problems that refuse the change. */
 export interface Verdict<F> {
+  /** Values to set besides; those of derived fields too. */
   set?: Partial<F>;
+  /** Why the change is refused; it is refused with one or more. */
   problems?: FieldProblem[];
 }
 
@@ -78,7 +90,9 @@ export type Guard<F> = (change: Change<F>) => Verdict<F> | undefined;
 export interface ChangeEvent {
   /** Grows with every event; gaps mean nothing. */
   position: number;
+  /** Full name of the object. */
   object: string;
+  /** UUID of the record. */
   record: string;
   /**
    * `settled`: what was typed into a document came to rest; the changes are those since it last was.
@@ -87,9 +101,11 @@ export interface ChangeEvent {
   kind: 'created' | 'changed' | 'deleted' | 'restored' | 'settled' | 'acted';
   /** Id of the principal that made it. */
   author: string;
+  /** Version of the record after the change. */
   version: number;
   /** Old and new values; null for a long text, of which only the change is told. */
   changes: Readonly<Record<string, readonly [FieldValue, FieldValue] | null>>;
+  /** When it was committed, in ISO 8601. */
   at: string;
   /** Why it was changed: `api`, `edit`, `action`, `workflow`, `job`, `consumer`, `demo`, …, and which one of these. */
   cause: { kind: string; id: string | null };
@@ -102,18 +118,27 @@ export interface ChangeEvent {
 }
 
 export interface QueryOptions {
+  /** Which records; all that the principal may see unless told. */
   filter?: Filter;
+  /** Words that the search fields must hold. */
   search?: string;
+  /** Sort keys, the most important first. */
   sort?: readonly string[];
+  /** Fields that are read; all unless told. */
   fields?: readonly string[];
+  /** How many at most, 1 to 500; 50 unless told. */
   limit?: number;
+  /** `nextCursor` of the page before. */
   cursor?: string;
 }
 
 /** The door to records, as the acting principal. `M` maps full object names to their declarations. */
 export interface RecordsDoor<M> {
+  /** One record. Throws `not_found` where there is none that the principal may see. */
   get<O extends keyof M & string>(object: O, id: string): Promise<Rec<FieldsOf<M[O]>>>;
+  /** A page of records that fit, at most 500; `nextCursor` is null at the end. */
   query<O extends keyof M & string>(object: O, options?: QueryOptions): Promise<{ data: Rec<FieldsOf<M[O]>>[]; nextCursor: string | null }>;
+  /** Makes a record. Throws `invalid` with a problem for each field at fault, and `forbidden`. */
   create<O extends keyof M & string>(object: O, fields: Partial<FieldsOf<M[O]>>): Promise<Rec<FieldsOf<M[O]>>>;
   /** Many at once, all or nothing; answers their ids in order. `causes`: ids of what each is made for, where these differ. */
   createMany<O extends keyof M & string>(
@@ -121,6 +146,7 @@ export interface RecordsDoor<M> {
     rows: readonly Partial<FieldsOf<M[O]>>[],
     causes?: readonly string[],
   ): Promise<string[]>;
+  /** Changes the named fields of a record. Throws as `get` and `create` do. */
   patch<O extends keyof M & string>(object: O, id: string, fields: Partial<FieldsOf<M[O]>>): Promise<Rec<FieldsOf<M[O]>>>;
   /** Changes many at once, each named once, all or nothing; what follows is done once for all of them. */
   patchMany<O extends keyof M & string>(
@@ -128,6 +154,7 @@ export interface RecordsDoor<M> {
     changes: readonly { id: string; fields: Partial<FieldsOf<M[O]>> }[],
     causes?: readonly string[],
   ): Promise<void>;
+  /** Puts a record into the bin. */
   remove<O extends keyof M & string>(object: O, id: string): Promise<void>;
   /** Runs an action, with its own checks, as this door's principal. */
   act<O extends keyof M & string>(
@@ -160,6 +187,7 @@ export interface Notice {
   to: string;
   /** `plugin.name`; people choose by kind what they are told. Its name is `notice.<name>` in the plugin's catalogue. */
   kind: string;
+  /** The record that it is about; the notice leads there. */
   about?: AnyRef | null;
   /** Id of whoever brought it about; without it the actor. */
   by?: string;
@@ -171,7 +199,9 @@ export interface Notice {
 
 /** What a handler gets. It changes records only through `records`. */
 export interface Context<P> {
+  /** Who acts. */
   actor: Principal;
+  /** Records as the actor: their rights decide what is there and what is refused. */
   records: RecordsDoor<ObjectsOf<P>>;
   /**
    * The same door with the plugin's own right to do everything, derived and arbitrated fields included: for what follows
@@ -201,6 +231,7 @@ export interface Context<P> {
   origin: () => string;
   /** The current time; tests set it. */
   clock: () => Date;
+  /** Writes a line into the log of the process. No personal data: ids do. */
   log: (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => void;
 }
 
@@ -208,7 +239,9 @@ type InputOf<A> = A extends { input?: infer I } ? { [K in keyof NonNullable<I>]:
 
 /** What a handler of an action is given besides `ctx`. The record is locked until the transaction ends. */
 export interface ActionCall<F, I> {
+  /** The record as it stands, locked. */
   record: Rec<F>;
+  /** What the person filled in; checked against the declared fields. */
   input: I;
   /** Refuses the action: nothing is changed and the person reads the message. */
   refuse: (message: string, field?: string) => never;
@@ -233,10 +266,13 @@ type ObjectsWithActions<O> = {
 
 /** A record that was created or changed outside documents, with its values before and after. */
 export interface Effected<F> {
+  /** What happened to it. */
   kind: 'created' | 'changed' | 'deleted' | 'restored';
+  /** UUID of the record. */
   id: string;
   /** Null for a new record. */
   before: F | null;
+  /** Its values now; of a deleted one, the last. */
   record: F;
 }
 
@@ -259,6 +295,7 @@ export interface Consumer<P> {
   objects?: readonly string[] | ((model: Model) => readonly string[]);
   /** With text still being typed; otherwise only created, deleted and restored records, changes that are settled, and `settled`. */
   unsettled?: boolean;
+  /** Deals with the next events. What it throws puts the batch off, then finds the one event at fault. */
   handle: (events: readonly ChangeEvent[], ctx: Context<P>) => Promise<void>;
 }
 
@@ -268,10 +305,13 @@ export type Lane = (typeof LANES)[number];
 
 /** A job as its handler sees it. */
 export interface QueuedJob {
+  /** UUID of the job. */
   id: string;
+  /** What it was queued with. */
   data: Json;
   /** How often it was tried before, and why it last failed. */
   attempts: number;
+  /** Why the last attempt failed; null at the first. */
   error: string | null;
 }
 
@@ -284,6 +324,7 @@ export type Outcome<R> =
   | { state: 'unknown'; error: string };
 
 interface JobCommon {
+  /** Which queue it waits in; `default` unless told. */
   lane?: Lane;
   /** A cron expression in UTC: one job each time, whatever number of processes runs. Its data is `{ at }`. */
   schedule?: string;
@@ -296,6 +337,7 @@ interface JobCommon {
 export interface TransactionalJob<P> extends JobCommon {
   /** Most jobs that are handed over at once; 1 unless told. When a batch fails, each is tried alone. */
   batch?: number;
+  /** Does the jobs, as many as were handed over. What it throws is tried again later. */
   run: (jobs: readonly QueuedJob[], ctx: Context<P>) => Promise<void>;
 }
 /** A call to somebody outside: never made twice. It ends sent, refused or unknown. */
@@ -315,18 +357,27 @@ export interface Services {
   mail: { configured: boolean; send: (mail: OutgoingMail) => Promise<Outcome<Json>> };
 }
 export interface OutgoingMail {
+  /** Sender; Kith's own address unless told. */
   from?: { name: string; address?: string };
+  /** Whom it is for. */
   to: { name: string; address: string };
+  /** Subject, on one line. */
   subject: string;
+  /** The mail as plain text. */
   text: string;
+  /** The same as HTML. */
   html?: string;
+  /** Its Message-ID, in angle brackets: give the same one with each attempt. */
   messageId?: string;
+  /** More headers by name. */
   headers?: Readonly<Record<string, string>>;
 }
 
 /** A request to a route of a plugin. */
 export interface PluginCall {
+  /** Parts of the path by name. */
   params: Readonly<Record<string, string>>;
+  /** What stands behind the question mark. */
   query: URLSearchParams;
   /** Parsed JSON, or the fields of a form; empty without one. */
   body: Readonly<Record<string, unknown>>;
@@ -336,18 +387,22 @@ export interface PluginCall {
   fail: (status: number, code: string, message: string, errors?: FieldProblem[]) => never;
 }
 export interface PluginAnswer {
+  /** HTTP status; 200 unless told, 204 without a body. */
   status?: number;
+  /** Answered as JSON. */
   body?: Json;
   /** Instead of `body`: a page for people, in the look of the host. */
   page?: { title: string; text: string; /** A form with one button that posts back. */ button?: string };
 }
 /** A path of the API below `/api/v1/x/{plugin}`. */
 export interface PluginRoute<P> {
+  /** HTTP method. */
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** `/runs/{id}/steps` */
   path: string;
   /** Who may call it before anything else is looked at. `public`: `handle` checks a signature itself. */
   access: 'public' | 'staff' | 'lead' | 'admin';
+  /** One line for the API's description. */
   summary: string;
   /** In one transaction, as the caller. */
   handle: (call: PluginCall, ctx: Context<P>) => Promise<PluginAnswer>;
@@ -362,16 +417,23 @@ export interface Migration {
 }
 
 export interface Server<P> {
+  /** The declaration that these handlers belong to. */
   plugin: P;
+  /** By object: checks and derives before each change of a record. See Guard. */
   guards?: P extends { objects: infer O }
     ? { [K in keyof O]?: O[K] extends { fields: infer F extends Fields } ? Guard<RecordFields<F>> : never }
     : never;
+  /** By object: what follows from changes, in their transaction. See Effect. */
   effects?: P extends { objects: infer O }
     ? { [K in keyof O]?: O[K] extends { fields: infer F extends Fields } ? Effect<P, RecordFields<F>> : never }
     : never;
+  /** Changes of the database that the declaration does not bring by itself, in their order. */
   migrations?: readonly Migration[];
+  /** By name: who follows all changes, in the background. See Consumer. */
   consumers?: Readonly<Record<string, Consumer<P>>>;
+  /** By name: work that is queued with `ctx.queue`, or done on a schedule. */
   jobs?: Readonly<Record<string, Job<P>>>;
+  /** Paths of the API below `/api/v1/x/{plugin}`. */
   routes?: readonly PluginRoute<P>[];
   /** Runs once in each worker process as it starts, in a transaction: what must be there, such as records that the plugin brings. */
   start?: (ctx: Context<P>) => Promise<void>;
@@ -401,8 +463,11 @@ export interface Demo<P> {
   ) => Promise<void>;
 }
 export interface DemoPerson {
+  /** E-mail address, with which the person signs in. */
   email: string;
+  /** Name as people read it. */
   name: string;
+  /** Role in the staff. */
   role: Role;
 }
 export interface DemoTools {

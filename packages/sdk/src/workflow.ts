@@ -67,9 +67,11 @@ export type Step = StepCommon &
   );
 
 export interface Workflow {
+  /** What sets it off. */
   trigger: Trigger;
   /** Which records it is for. */
   condition?: Filter;
+  /** What it does, one after another. */
   steps: readonly Step[];
 }
 

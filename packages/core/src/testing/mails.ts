@@ -6,12 +6,15 @@ import { SMTPServer } from 'smtp-server';
 export interface CaughtMail {
   /** Addresses, of the envelope. */
   from: string;
+  /** Addresses of the envelope. */
   to: string[];
+  /** Subject, decoded. */
   subject: string;
   /** The plain text. */
   text: string;
   /** The HTML, if there is one. */
   html: string | undefined;
+  /** Headers by name in small letters. */
   headers: ReadonlyMap<string, string>;
   /** All of it, as it was sent. */
   raw: string;
