@@ -10,7 +10,8 @@ import { backup, createRuntime, restore } from '../runtime.ts';
 import { createTestWorld, type TestWorld } from '../testing.ts';
 import { RESTORING } from './restore.ts';
 
-const common = { id: 'acme', sdk: '^1.0.0', part: 'operational', locales: { en: { 'plugin.acme': 'Acme' } } } as const;
+// Templates of databases are shared by the ids of plugins: no other test’s plugin may have this one.
+const common = { id: 'smithy', sdk: '^1.0.0', part: 'operational', locales: { en: { 'plugin.smithy': 'Smithy' } } } as const;
 const old = definePlugin({
   ...common,
   version: '1.0.0',
@@ -41,11 +42,11 @@ const next = definePlugin({
   },
 });
 const before = defineServer(old, {
-  migrations: [{ name: '0001-ours', up: ['create table acme.ours (id integer primary key, n integer)'] }],
+  migrations: [{ name: '0001-ours', up: ['create table smithy.ours (id integer primary key, n integer)'] }],
 });
 const ours = before.migrations![0]!;
-const after = defineServer(next, { migrations: [ours, { name: '0002-double', up: ['update acme.ours set n = n * 2'] }] });
-const broken = defineServer(next, { migrations: [ours, { name: '0002-double', up: ['update acme.ours set n = n / 0'] }] });
+const after = defineServer(next, { migrations: [ours, { name: '0002-double', up: ['update smithy.ours set n = n * 2'] }] });
+const broken = defineServer(next, { migrations: [ours, { name: '0002-double', up: ['update smithy.ours set n = n / 0'] }] });
 
 let world: TestWorld;
 let folder: string;
@@ -59,8 +60,8 @@ beforeAll(async () => {
   fs.mkdirSync(path.join(folder, 'files/deep'), { recursive: true });
   fs.writeFileSync(path.join(folder, 'files/deep/large'), Buffer.alloc(9_000_000, 'x'));
   fs.writeFileSync(path.join(folder, 'files/empty'), '');
-  await world.runtime.records.create(world.actor, world.object('acme.thing'), { name: 'One', size: 3 });
-  await world.runtime.pool.query('insert into acme.ours values (1, 21)');
+  await world.runtime.records.create(world.actor, world.object('smithy.thing'), { name: 'One', size: 3 });
+  await world.runtime.pool.query('insert into smithy.ours values (1, 21)');
   await backup({ plugins: [old], databaseUrl: world.databaseUrl, env: { dataDir: folder }, file });
 });
 afterAll(async () => {
@@ -83,11 +84,11 @@ it('goes through the migrations that it has not been through, with its rows', as
   expect(fs.readFileSync(path.join(dataDir, 'files/empty'), 'utf8')).toBe('');
   const runtime = await createRuntime({ roles: [], plugins: [next], servers: [after], env: world.runtime.env, databaseUrl });
   try {
-    expect((await runtime.pool.query('select n from acme.ours')).rows).toEqual([{ n: 42 }]);
-    const thing = runtime.records.object('acme.thing');
+    expect((await runtime.pool.query('select n from smithy.ours')).rows).toEqual([{ n: 42 }]);
+    const thing = runtime.records.object('smithy.thing');
     const another = await runtime.records.create(world.actor, thing, { name: 'Two', nick: 'second' });
     // Numbers go on where they were.
-    const { rows } = await runtime.pool.query<{ code: string; id: string }>('select code, id from acme.thing order by code');
+    const { rows } = await runtime.pool.query<{ code: string; id: string }>('select code, id from smithy.thing order by code');
     expect(rows.map(({ code }) => code)).toEqual(['T-100', 'T-101']);
     expect(rows[1]!.id).toBe(another.id);
     const { data } = await runtime.query.list(world.me, thing, { search: 'one' });
@@ -101,7 +102,7 @@ it('takes back what cannot be brought up to date, and lets nobody start on half 
   const databaseUrl = await empty();
   const dataDir = path.join(folder, 'failed');
   await expect(restore({ plugins: [next], servers: [broken], databaseUrl, env: { dataDir }, file })).rejects.toThrow(
-    /acme\/0002-double failed/,
+    /smithy\/0002-double failed/,
   );
   expect(fs.existsSync(path.join(dataDir, 'files'))).toBe(false);
   await restore({ plugins: [next], servers: [after], databaseUrl, env: { dataDir }, file });

@@ -6,6 +6,7 @@ import { createTestWorld, type TestWorld } from '../testing.ts';
 import { changesMissing, createRuntime, migrate } from '../runtime.ts';
 import { MIGRATION_LOCK } from './migrate.ts';
 
+// Templates of databases are shared by the ids of plugins: no other test’s plugin may have this one.
 const common = { id: 'acme', sdk: '^1.0.0', part: 'operational', locales: { en: { 'plugin.acme': 'Acme' } } } as const;
 const old = definePlugin({
   ...common,
