@@ -140,10 +140,13 @@ function installFailed(what, { output, log }) {
 /** Installs Node and pnpm beside each other, then moves them into place in one step. */
 function ensureToolchain() {
   const wanted = [`pnpm@${PNPM}`];
-  if (!runsTypeScript()) wanted.unshift(`${nodePackage()}@${NODE}`);
+  // Also where this runs by it, called from a command that the toolchain's Node runs: nobody saws off the branch he sits on.
+  const own = fs.realpathSync(process.execPath).startsWith(fs.existsSync(toolchain) ? fs.realpathSync(toolchain) + path.sep : toolchain);
+  if (own || !runsTypeScript()) wanted.unshift(`${nodePackage()}@${NODE}`);
   const stamp = path.join(toolchain, 'stamp');
   const { node, pnpm } = tools();
-  if (readStamp(stamp) === wanted.join(' ') && fs.existsSync(node) && fs.existsSync(pnpm)) return;
+  const there = readStamp(stamp)?.split(' ') ?? [];
+  if (wanted.every((one) => there.includes(one)) && fs.existsSync(node) && fs.existsSync(pnpm)) return;
 
   say(runsTypeScript() ? 'Installing pnpm …' : `Installing Node ${NODE.split('.')[0]} and pnpm for Kith itself …`);
   const fresh = `${toolchain}.new`;
