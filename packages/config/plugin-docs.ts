@@ -35,7 +35,7 @@ export function snippet(file: string, region: string | undefined): string {
     if (open) parts.at(-1)!.push(line);
   }
   if (parts.length === 0) throw new Error(`${file} has no region “${region}”.`);
-  const lines = parts.flatMap((part, at) => (at === 0 ? part : [`${/^\s*/.exec(part[0] ?? '')![0]}// …`, ...part]));
+  const lines = parts.flatMap((part, at) => (at === 0 ? part : [`${/^\s*/.exec(parts[at - 1]!.at(-1) ?? '')![0]}// …`, ...part]));
   const left = Math.min(...lines.filter((line) => line.trim() !== '').map((line) => line.search(/\S/)));
   return lines
     .map((line) => line.slice(left))
