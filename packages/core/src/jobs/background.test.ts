@@ -210,6 +210,19 @@ describe.each(backends)('background work on $name', ({ redis }) => {
     expect((await jobs())[0]!.error).toMatch(/“gone”/);
   });
 
+  it('takes back two that bear one key', async () => {
+    await open();
+    // One was handed over, another was added with its key and handed over too, and then their process died.
+    await world.runtime.pool.query(
+      `insert into kith.job (id, handler, lane, key, data, due, state, lease)
+       select uuidv7(), 'works.make', 1, 'twin', jsonb_build_object('of', 'twin ' || n), $1, 'queued', now() - interval '1 minute'
+       from generate_series(1, 2) n`,
+      [now],
+    );
+    await done();
+    expect([await effects('twin 1'), await effects('twin 2')]).toEqual([['made'], ['made']]);
+  });
+
   it('hands out again what the queue lost', async () => {
     await open();
     // As if they had been handed over, and the queue had forgotten them.

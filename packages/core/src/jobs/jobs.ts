@@ -21,7 +21,7 @@ import {
 } from '@kith/sdk';
 import { CronExpressionParser } from 'cron-parser';
 import type pg from 'pg';
-import { isOutage } from '../errors.ts';
+import { isDatabaseError, isOutage } from '../errors.ts';
 import { errorData, withIds, type Log } from '../log.ts';
 import { jobFailed, jobsDone, traced } from '../telemetry.ts';
 import { SYSTEM } from '../principal.ts';
@@ -69,6 +69,8 @@ const OWN_KEY = `key = case when exists (
   select from kith.job o where o.handler = j.handler and o.key = j.key and o.state = 'waiting' and o.id <> j.id) then null else j.key end`;
 /** Back to waiting. */
 const TO_WAIT = `state = 'waiting', lease = null, ${OWN_KEY}`;
+/** And as if it had not been handed over. */
+const NOT_HANDED = `${TO_WAIT}, handed = greatest(0, handed - 1)`;
 
 type AnyJob = Job<AnyPlugin>;
 interface Row extends QueuedJob {
@@ -179,11 +181,21 @@ export class Jobs {
 
   /** Jobs that were handed over and not begun wait again. */
   async #release(ids: readonly string[]): Promise<void> {
-    await this.#o.pool.query(
-      `with held as (select id from kith.job where id = any($1) and state = 'queued' for update skip locked)
-       update kith.job j set ${TO_WAIT}, handed = greatest(0, handed - 1) from held where j.id = held.id`,
-      [ids],
-    );
+    await this.#back(`id = any($1) and state = 'queued'`, [ids], NOT_HANDED);
+  }
+
+  /** Jobs go back to waiting; answers how many. */
+  async #back(which: string, values: readonly unknown[], set = TO_WAIT): Promise<number> {
+    const statement = (most: number): string =>
+      `with held as (select id from kith.job where ${which} limit ${most} for update skip locked)
+       update kith.job j set ${set} from held where j.id = held.id`;
+    try {
+      return (await this.#o.pool.query(statement(OUTSTANDING), [...values])).rowCount ?? 0;
+    } catch (error) {
+      if (!isDatabaseError(error, '23505')) throw error;
+    }
+    // Two with one key: the first keeps it, and the other must see that it does.
+    for (let count = 0; ; count++) if (!(await this.#o.pool.query(statement(1), [...values])).rowCount) return count;
   }
 
   /** What a queue or a process has lost comes back. */
@@ -193,10 +205,7 @@ export class Jobs {
       `select id, handler from kith.job where state = 'calling' and lease < now() limit 100`,
     );
     for (const { id, handler } of calls) if (this.#o.isOn(this.#jobs.get(handler)?.plugin ?? '')) await this.#finishLost(handler, id);
-    await pool.query(
-      `with late as (select id from kith.job where state = 'queued' and lease < now() limit 5000 for update skip locked)
-       update kith.job j set ${TO_WAIT} from late where j.id = late.id`,
-    );
+    await this.#back(`state = 'queued' and lease < now()`, []);
     await pool.query(
       `update kith.job set state = 'parked', failed_at = now(), lease = null,
          error = 'It was handed to a worker ' || handed || ' times and never came to an end: it may end the process that does it.'
@@ -218,14 +227,12 @@ export class Jobs {
       this.#idle.set(lane, since);
       // Idle at two looks, so that it is not just between one and the next.
       if (Date.now() - since < LOOK_MS / 2) continue;
-      const { rowCount } = await pool.query(
-        `with lost as (
-           select id from kith.job where lane = $1 and state = 'queued' and lease < now() + interval '10 minutes' - $2 * interval '1 millisecond'
-           for update skip locked)
-         update kith.job j set ${TO_WAIT}, handed = greatest(0, handed - 1) from lost where j.id = lost.id`,
+      const lost = await this.#back(
+        `lane = $1 and state = 'queued' and lease < now() + interval '10 minutes' - $2 * interval '1 millisecond'`,
         [number, lostMs],
+        NOT_HANDED,
       );
-      if (rowCount) this.#o.log('info', 'jobs that a queue had lost are handed out again', { lane, jobs: rowCount });
+      if (lost > 0) this.#o.log('info', 'jobs that a queue had lost are handed out again', { lane, jobs: lost });
     }
   }
 
