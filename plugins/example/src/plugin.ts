@@ -118,7 +118,6 @@ export const example = definePlugin({
         fee: money({ mode: 'derived', group: 'facts' }),
         note: longText({ group: 'about' }),
         borrowerNote: longText({ group: 'about' }),
-        // #region actions
       },
       views: {
         open: {
@@ -129,14 +128,15 @@ export const example = definePlugin({
         },
         board: { type: 'board', columns: ['number', 'equipment', 'due'], groupBy: 'status', sum: 'fee' },
       },
+      // #region actions
       actions: {
         handOut: action({ offered: ['button'] }),
         takeBack: action({ offered: ['button', 'bulk'], input: { fine: boolean({ default: true }), remark: text() } }),
         extend: action({ input: { due: date({ required: true }) } }),
         remind: action({ permission: role('admin', 'manager', 'member'), offered: ['bulk'] }),
       },
+      // #endregion
     }),
-    // #endregion
     wish: object({
       icon: 'lightbulb',
       title: ['what'],

@@ -134,6 +134,11 @@ export class Bus extends EventEmitter<BusEvents> {
     if (web) this.emit('peer');
   }
 
+  /** How many other processes are known to be there. */
+  get peers(): number {
+    return this.#peers.size;
+  }
+
   /** Whether another web process is there. */
   get #webPeers(): boolean {
     for (const peer of this.#peers.values()) if (peer.web) return true;

@@ -22,6 +22,8 @@ beforeEach(async () => {
   world = await createTestWorld({ ...all, roles: ['web'] });
   other = await world.another({ roles: ['web', 'worker'] });
   admin = await world.key('admin');
+  // Only who is known to be there is waited for.
+  await until(() => Promise.resolve(world.runtime.bus.peers === 1 && other.bus.peers === 1));
 });
 afterEach(() => world.close());
 
@@ -152,10 +154,20 @@ describe('switching', () => {
     const keeper = await make('shop.item', { name: 'Keeper' });
     const crate = await make('yard.crate', { name: 'theirs', keeper: keeper.id });
     const ann: Outsider = await partnerOf(world.runtime, 'keeper', keeper.id, 'Ann');
-    const asAnn = (runtime: Runtime, to: string): Promise<Response> =>
-      runtime.api.handle(new Request(`http://kith.internal/api/v1${to}`, { headers: ann.headers }), { ip: '127.0.0.1' });
+    const asAnn = (runtime: Runtime, to: string, fields?: object): Promise<Response> =>
+      runtime.api.handle(
+        new Request(`http://kith.internal/api/v1${to}`, {
+          headers: { ...ann.headers, 'content-type': 'application/json' },
+          ...(fields ? { method: 'PATCH', body: JSON.stringify(fields) } : {}),
+        }),
+        { ip: '127.0.0.1' },
+      );
     const seen = async (runtime: Runtime): Promise<number> => (await asAnn(runtime, `/records/yard.crate/${crate.id}`)).status;
     expect([await seen(world.runtime), await seen(other)]).toEqual([200, 200]);
+    // What is not opened to her is as if it did not exist, and cannot be named.
+    const named = await asAnn(other, `/records/yard.crate/${crate.id}`, { name: 'hers', item: keeper.id });
+    expect([named.status, ((await named.json()) as { errors: unknown }).errors]).toMatchObject([422, [{ field: 'item' }]]);
+    expect((await api('GET', `/records/yard.crate/${crate.id}`)).body.fields).toMatchObject({ name: 'theirs', item: null });
     await api('POST', '/plugins/yard/disable');
     expect([await seen(world.runtime), await seen(other)]).toEqual([404, 404]);
     expect(((await (await asAnn(world.runtime, '/records/yard.crate')).json()) as { code: string }).code).toBe('not_found');

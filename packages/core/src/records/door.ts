@@ -25,7 +25,7 @@ import {
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { can, isRowless, ruleSql } from '../access/filter.ts';
-import { accessOf, actionRule, creatableFields, readableFields, writableFields } from '../access/grant.ts';
+import { accessOf, actionRule, creatableFields, portalOf, readableFields, writableFields } from '../access/grant.ts';
 import { quote, transaction, type Db, type Queryable } from '../database.ts';
 import { conflict, forbidden, invalid, isDatabaseError, KithError, notFound, type DatabaseError } from '../errors.ts';
 import { newId } from '../ids.ts';
@@ -911,7 +911,7 @@ export class Records {
       const ids = [...new Set(rows.map((values) => values[field]).filter(isUuid))];
       if (ids.length === 0) continue;
       // What is not opened to them at all cannot even be asked for.
-      const opened = principal.outside === undefined || target.portals.has(principal.outside.audience);
+      const opened = !principal.outside || portalOf(target, principal) !== undefined;
       const seen = opened ? (await this.#o.query.list(principal, target, { ids, limit: ids.length, fields: [] })).data : [];
       const have = new Set(seen.map((rec) => rec.id));
       for (const [row, values] of rows.entries()) if (isUuid(values[field]) && !have.has(values[field])) unseen.push({ row, field });

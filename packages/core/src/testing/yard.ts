@@ -51,7 +51,7 @@ export const yard = definePlugin({
   audiences: { keeper: { icon: 'key', of: 'shop.item' } },
   portals: {
     keeper: {
-      objects: { 'yard.crate': { rows: company('keeper'), read: ['name', 'note'], write: ['name', 'note'] } },
+      objects: { 'yard.crate': { rows: company('keeper'), read: ['name', 'note', 'item'], write: ['name', 'note', 'item'] } },
       pages: { crates: { object: 'yard.crate', icon: 'package', columns: ['name'] } },
       start: { changed: ['yard.crate'] },
     },
