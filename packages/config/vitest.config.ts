@@ -3,6 +3,7 @@
  * Postgres where they need one. `KITH_LONG=1` turns on the long forms.
  */
 import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
@@ -26,6 +27,8 @@ export default defineConfig({
   root,
   test: {
     passWithNoTests: true,
+    // On two cores two as well: many of these tests wait for processes that they have killed.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: rooms.map((room) => ({
       root: path.join(root, room),
       plugins: room === 'packages/ui' || room.startsWith('plugins/') || room === 'apps/web' ? [svelte({ configFile: false })] : [],

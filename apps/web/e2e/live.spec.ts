@@ -58,6 +58,8 @@ test('two people edit different fields, the same text and a note, and see each o
   await hisNote.click();
   await expect(nancy.page.locator('.rich-caret[data-by=Andrew]')).toBeAttached();
   await andrew.page.keyboard.press('Control+Home');
+  // The editor hears a moment later where the browser has put the caret, and what was chosen for the old place ends then.
+  await andrew.page.waitForTimeout(150);
   await andrew.page.keyboard.press('Control+b');
   await andrew.page.keyboard.type('Urgent: ', { delay: 10 });
   await expect(herNote.locator('strong', { hasText: 'Urgent:' })).toBeVisible();
