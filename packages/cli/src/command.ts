@@ -1,4 +1,5 @@
 /** What a command of `kith` is, and the one way in which it refuses. */
+import path from 'node:path';
 import type { ParseArgsOptionsConfig } from 'node:util';
 
 /** Bad input: one line for the person who typed it; exit code 2. */
@@ -52,3 +53,6 @@ export function optional(values: Values, name: string): string | undefined {
   const value = values[name];
   return typeof value === 'string' ? value : undefined;
 }
+
+/** A path as the person means it: scripts run in the folder of npm's package. */
+export const fileOf = (file: string): string => path.resolve(process.env['INIT_CWD'] ?? '.', file);

@@ -1,8 +1,7 @@
 /** What commands share: the environment with their options, the database, and a runtime on it. */
-import path from 'node:path';
 import { EnvError, readEnv, type Env } from '@kith/core/env';
 import type { Runtime } from '@kith/core/runtime';
-import { UsageError, optional, type Output, type Values } from './command.ts';
+import { UsageError, fileOf, optional, type Output, type Values } from './command.ts';
 import { lockHolder, tryLock } from './lock.ts';
 
 /** The server's functions for commands, loaded when one really runs: `--help` and bad input answer at once. */
@@ -29,7 +28,7 @@ export function envOf(values: Values): Env {
     const value = optional(values, option);
     if (value === undefined) continue;
     if (value.trim() === '') throw new UsageError(`--${option} is empty.`);
-    variables[variable] = option === 'data' ? path.resolve(process.env['INIT_CWD'] ?? '.', value) : value;
+    variables[variable] = option === 'data' ? fileOf(value) : value;
     given.set(variable, option);
   }
   try {

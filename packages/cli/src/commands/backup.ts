@@ -1,5 +1,4 @@
-import path from 'node:path';
-import type { Command } from '../command.ts';
+import { fileOf, type Command } from '../command.ts';
 import { core, envOf, installed, withDatabase } from '../world.ts';
 
 export const backup: Command = {
@@ -24,6 +23,3 @@ export const backup: Command = {
     );
   },
 };
-
-/** A path as the person means it: scripts run in the folder of npm's package. */
-export const fileOf = (file: string): string => path.resolve(process.env['INIT_CWD'] ?? '.', file);

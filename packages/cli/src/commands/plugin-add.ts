@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { choiceOf, installedPlugins, pluginFolders } from '@kith/installed/generate';
-import { CommandError, type Command } from '../command.ts';
+import { CommandError, fileOf, type Command } from '../command.ts';
 import { readOutside, type OutsidePlugin } from '../plugins/outside.ts';
 import { changing, INSTALLED, MANIFEST, readManifest, root, VENDOR, type Change } from '../plugins/tree.ts';
 
@@ -81,7 +81,7 @@ export function choose(
 
 /** The folder in which the plugin can be looked at; for one from npm, the range that is asked for later. */
 function sourceOf(given: string, scratch: string): { folder: string; range?: string } {
-  const folder = path.resolve(process.env['INIT_CWD'] ?? '.', given);
+  const folder = fileOf(given);
   if (fs.existsSync(folder) && fs.statSync(folder).isDirectory()) return { folder: fs.realpathSync(folder) };
   if (!/^(@[a-z0-9._~-]+\/)?[a-z0-9][a-z0-9._~-]*(@[^/\s]+)?$/.test(given))
     throw new CommandError('not_found', `“${given}” is neither a folder with a plugin nor the name of an npm package.`);

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { installedPlugins } from '@kith/installed/generate';
-import { CommandError, optional, type Command, type Output } from '../command.ts';
+import { CommandError, fileOf, optional, type Command, type Output } from '../command.ts';
 import { checkId, words } from '../plugins/names.ts';
 import { refuseKnownSchema } from '../plugins/schemas.ts';
 import { inside, outside } from '../plugins/template.ts';
@@ -55,7 +55,7 @@ export const pluginNew: Command = {
 };
 
 function beginOutside(id: string, object: string, given: string, out: Output): void {
-  const folder = path.resolve(process.env['INIT_CWD'] ?? '.', given);
+  const folder = fileOf(given);
   if (folder === root || folder.startsWith(root + path.sep))
     throw new CommandError('inside', `${folder} is within Kith; leave --outside away to begin a plugin there.`);
   if (fs.existsSync(folder) && fs.readdirSync(folder).length > 0)

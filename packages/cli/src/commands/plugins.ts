@@ -1,7 +1,6 @@
 /** Commands that switch plugins, list them, and delete what those that left have stored. */
 import readline from 'node:readline/promises';
-import path from 'node:path';
-import { CommandError, optional, type Command, type Output } from '../command.ts';
+import { CommandError, fileOf, optional, type Command, type Output } from '../command.ts';
 import { core, envOf, withRuntime } from '../world.ts';
 import type { PluginState, StoredData } from '@kith/core/runtime';
 
@@ -84,7 +83,7 @@ export const pluginPurge: Command = {
       const stored = (await storedPlugins(runtime, [id!])).get(id!)!;
       if (values['yes'] !== true) await ask(id!, stored, out);
       const wanted = optional(values, 'export');
-      const file = wanted === undefined ? purgedFile(runtime, id!) : path.resolve(process.env['INIT_CWD'] ?? '.', wanted);
+      const file = wanted === undefined ? purgedFile(runtime, id!) : fileOf(wanted);
       await purgePlugin(runtime, id!, file);
       out.result(`${id} is purged. What it held is in ${file}.`, { id, file, stored });
     });

@@ -1,6 +1,5 @@
-import type { Command } from '../command.ts';
+import { fileOf, type Command } from '../command.ts';
 import { core, envOf, installed, withDatabase } from '../world.ts';
-import { fileOf } from './backup.ts';
 
 export const restore: Command = {
   summary: 'Fill an empty database from a backup.',

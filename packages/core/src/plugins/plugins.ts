@@ -7,8 +7,7 @@ import type pg from 'pg';
 import { transaction } from '../database.ts';
 import { conflict, notFound } from '../errors.ts';
 import type { Bus } from '../events/bus.ts';
-import type { Log } from '../log.ts';
-import { errorData } from '../log.ts';
+import { errorData, type Log } from '../log.ts';
 import { showOnly } from './mask.ts';
 
 /** Which of two switches comes first is decided by the lock on this. */

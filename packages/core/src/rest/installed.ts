@@ -27,7 +27,7 @@ const keptOf = ({ tables, columns }: Stored): Kept => ({
 function shown({ runtime, language }: Call, state: PluginState, stored: Stored): Record<string, unknown> {
   const { plugin } = state;
   const { model, plugins } = runtime;
-  const server = runtime.plugins.all.find((one) => one.plugin.id === plugin.id);
+  const server = plugins.all.find((one) => one.plugin.id === plugin.id);
   const objects = [...model.installed.objects.values()];
   const labelled = (key: string): string => text(model, plugin.id, key, language);
   return {
