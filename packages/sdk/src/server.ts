@@ -340,12 +340,20 @@ export interface TransactionalJob<P> extends JobCommon {
   /** Does the jobs, as many as were handed over. What it throws is tried again later. */
   run: (jobs: readonly QueuedJob[], ctx: Context<P>) => Promise<void>;
 }
+/** What code gets that runs outside of transactions, where it may wait for somebody outside. */
+export interface CallTools {
+  /** The same for every attempt at one job, for those outside who can tell a repetition by it. */
+  key: string;
+  /** Aborted when its time is up, and when the process ends. */
+  signal: AbortSignal;
+  services: Services;
+}
 /** A call to somebody outside: never made twice. It ends sent, refused or unknown. */
 export interface ExternalJob<P> extends JobCommon {
   /** In a transaction that is committed before the call. Answers what the call needs; null when there is nothing to call any more. */
   prepare: (job: QueuedJob, ctx: Context<P>) => Promise<Json | null>;
   /** Outside of any transaction. Throws only where it cannot tell what happened; `key` is the same for every attempt. */
-  call: (data: Json, tools: { key: string; signal: AbortSignal; services: Services }) => Promise<Outcome<Json>>;
+  call: (data: Json, tools: CallTools) => Promise<Outcome<Json>>;
   /** In the transaction that ends the job. */
   finish: (job: QueuedJob, outcome: Outcome<Json>, ctx: Context<P>) => Promise<void>;
 }
@@ -379,8 +387,12 @@ export interface PluginCall {
   params: Readonly<Record<string, string>>;
   /** What stands behind the question mark. */
   query: URLSearchParams;
-  /** Parsed JSON, or the fields of a form; empty without one. */
+  /** Parsed JSON, or the fields of a form; empty without one, and on routes that are `raw`. */
   body: Readonly<Record<string, unknown>>;
+  /** The body as it came, byte for byte: what a signature is over. */
+  raw: Uint8Array;
+  /** Headers of the request. */
+  headers: Headers;
   /** BCP 47 tag of the caller. */
   language: string;
   /** Throws a problem (RFC 9457) as the answer. */
@@ -404,6 +416,8 @@ export interface PluginRoute<P> {
   access: 'public' | 'staff' | 'lead' | 'admin';
   /** One line for the API's description. */
   summary: string;
+  /** Takes a body of any type, at most 2 MB, and does not parse it: it stands in the call's `raw`. */
+  raw?: boolean;
   /** In one transaction, as the caller. */
   handle: (call: PluginCall, ctx: Context<P>) => Promise<PluginAnswer>;
 }

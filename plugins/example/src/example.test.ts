@@ -90,6 +90,21 @@ describe('the lending desk', () => {
     expect(await world.mails()).toHaveLength(2);
   });
 
+  it('takes back what a scanner has read, all or nothing', async () => {
+    const [first, second] = [await lend(), await lend()];
+    await act(first.loan, 'handOut');
+    const key = await world.key('member');
+    const scan = (body: string, type = 'text/plain'): ReturnType<typeof world.request> =>
+      world.request('POST', '/x/example/scans', { key, body, headers: { 'content-type': type } });
+    const [one, two] = [String(first.loan.fields.number), String(second.loan.fields.number)];
+    expect((await scan(one, 'application/json')).status).toBe(415);
+    // The second was never handed out.
+    expect((await scan(`${one}\r\n${two}`)).status).toBe(409);
+    const done = await scan(`${one}\nL-0`);
+    expect([done.status, done.body]).toEqual([200, { back: 1, unknown: ['L-0'] }]);
+    expect((await world.api<Rec>('GET', `/records/example.loan/${first.loan.id}`)).body.fields.status).toBe('back');
+  });
+
   it('lets borrowers see and extend what is theirs, and wish', async () => {
     const { ann, loan } = await lend();
     const other = await lend();

@@ -86,7 +86,11 @@ export const empty = (headers: Record<string, string> = {}): Response =>
 
 /** The JSON object of a request's body. @throws 400, 413, 415 */
 export async function readBody(request: Request, limit: number): Promise<Record<string, unknown>> {
-  const type = request.headers.get('content-type');
+  return parseBody(await readBytes(request, limit), request.headers.get('content-type'));
+}
+
+/** A request's body as it came. @throws 413 */
+export async function readBytes(request: Request, limit: number): Promise<Buffer<ArrayBuffer>> {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > limit) throw tooLarge(limit);
   const chunks: Uint8Array[] = [];
@@ -98,13 +102,18 @@ export async function readBody(request: Request, limit: number): Promise<Record<
       chunks.push(chunk);
     }
   }
-  if (size === 0) return {};
+  return Buffer.concat(chunks);
+}
+
+/** The JSON object that a body holds; an empty one without a body. @throws 400, 415 */
+export function parseBody(bytes: Uint8Array, type: string | null): Record<string, unknown> {
+  if (bytes.byteLength === 0) return {};
   if (type === null || !/^application\/([a-z.+-]*\+)?json\b/i.test(type)) {
     throw new KithError(415, 'unsupported_media_type', 'Send the body as application/json.');
   }
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)));
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (error) {
     throw malformed(`The body is not JSON (${error instanceof Error ? error.message.slice(0, 120) : 'unreadable'}).`);
   }

@@ -2,11 +2,8 @@
 import type { AnyPlugin, AnyServer, PluginAnswer, PluginRoute } from '@kith/sdk';
 import { KithError, malformed } from '../errors.ts';
 import { escapeHtml } from '../html.ts';
-import { empty, json } from './http.ts';
+import { BODY_LIMIT, empty, json, parseBody, readBytes } from './http.ts';
 import type { Call, Route } from './routes.ts';
-
-/** Largest form that is read, in bytes. */
-const FORM_LIMIT = 100_000;
 
 /** The routes of plugins, as the host's table has them. */
 export const pluginRoutes = (servers: readonly AnyServer[]): Route[] =>
@@ -21,13 +18,17 @@ export const pluginRoutes = (servers: readonly AnyServer[]): Route[] =>
   );
 
 async function answer(plugin: string, route: PluginRoute<AnyPlugin>, call: Call): Promise<Response> {
-  const body = route.method === 'GET' ? {} : await bodyOf(call);
+  const { headers } = call.request;
+  const raw = route.method === 'GET' ? Buffer.alloc(0) : await readBytes(call.request, BODY_LIMIT);
+  const body = route.raw ? {} : await bodyOf(raw, headers.get('content-type'));
   const answered = await call.runtime.records.within(plugin, { principal: call.principal, cause: { kind: 'api', id: null } }, (ctx) =>
     route.handle(
       {
         params: call.params,
         query: call.url.searchParams,
         body,
+        raw,
+        headers,
         language: call.language,
         fail: (status, code, message, errors) => {
           throw new KithError(status, code, message, errors ? { errors } : {});
@@ -41,12 +42,10 @@ async function answer(plugin: string, route: PluginRoute<AnyPlugin>, call: Call)
 }
 
 /** JSON, or what a form or a mail program posts. */
-async function bodyOf(call: Call): Promise<Record<string, unknown>> {
-  const type = call.request.headers.get('content-type') ?? '';
-  if (!/^(application\/x-www-form-urlencoded|multipart\/form-data)\b/i.test(type)) return call.body();
-  if (Number(call.request.headers.get('content-length') ?? 0) > FORM_LIMIT) throw new KithError(413, 'too_large', 'The form is too large.');
+async function bodyOf(raw: Buffer<ArrayBuffer>, type: string | null): Promise<Record<string, unknown>> {
+  if (type === null || !/^(application\/x-www-form-urlencoded|multipart\/form-data)\b/i.test(type)) return parseBody(raw, type);
   try {
-    const form = await call.request.formData();
+    const form = await new Response(raw, { headers: { 'content-type': type } }).formData();
     return Object.fromEntries([...form].flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])));
   } catch {
     throw malformed('The form cannot be read.');

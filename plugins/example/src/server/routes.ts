@@ -2,6 +2,8 @@
 import type { PluginRoute } from '@kith/sdk';
 import type { example } from '../plugin.ts';
 
+const MOST_SCANNED = 200;
+
 // #region route
 export const routes: readonly PluginRoute<typeof example>[] = [
   {
@@ -19,5 +21,24 @@ export const routes: readonly PluginRoute<typeof example>[] = [
       return { body: { times: row!.times } };
     },
   },
+  // #endregion
+  {
+    // A scanner at the desk posts what it has read: a line of text for each number.
+    method: 'POST',
+    path: '/scans',
+    access: 'staff',
+    raw: true,
+    summary: 'Takes back the loans whose numbers stand in the body, a line each',
+    handle: async ({ raw, headers, fail }, ctx) => {
+      if (!headers.get('content-type')?.startsWith('text/plain')) fail(415, 'unsupported_media_type', 'Send the numbers as text/plain.');
+      const numbers = [...new Set(new TextDecoder().decode(raw).split(/\s+/).filter(Boolean))];
+      if (numbers.length > MOST_SCANNED) fail(413, 'too_large', `Send at most ${MOST_SCANNED} numbers at a time.`);
+      const { data } = await ctx.records.query('example.loan', {
+        filter: { field: 'number', op: 'in', value: numbers },
+        limit: MOST_SCANNED,
+      });
+      for (const loan of data) await ctx.records.act('example.loan', loan.id, 'takeBack', { fine: true });
+      return { body: { back: data.length, unknown: numbers.filter((number) => !data.some(({ fields }) => fields.number === number)) } };
+    },
+  },
 ];
-// #endregion
