@@ -143,6 +143,9 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
         'PluginRoute',
         'PluginCall',
         'PluginAnswer',
+        'CallTools',
+        'Importer',
+        'ImportedRow',
       ],
       ...['Migration', 'Demo', 'DemoTools', 'DemoPerson'],
     ].map((type) => [`${SDK}/server.ts`, type] as const),
@@ -150,9 +153,20 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
   [
     'ctx',
     'What every handler gets.',
-    ['Context', 'RecordsDoor', 'QueryOptions', 'Rec', 'Sql', 'JobOptions', 'Notice', 'Principal', 'Outside'].map(
-      (type) => [`${SDK}/server.ts`, type] as const,
-    ),
+    [
+      'Context',
+      'RecordsDoor',
+      'QueryOptions',
+      'QueryPage',
+      'Rec',
+      'Files',
+      'KeptFile',
+      'Sql',
+      'JobOptions',
+      'Notice',
+      'Principal',
+      'Outside',
+    ].map((type) => [`${SDK}/server.ts`, type] as const),
   ],
   ['The client half', 'The slots of `defineClient`.', [[`${SDK}/client.ts`, 'Slots']]],
   [

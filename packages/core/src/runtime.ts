@@ -133,6 +133,12 @@ export function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServ
       }
     }
   }
+  for (const { plugin, importers = {} } of servers)
+    for (const [name, { object }] of Object.entries(importers))
+      if (!model.objects.has(object))
+        throw new BootError(
+          `Plugin "${plugin.id}": importer "${name}" makes records of "${object}", which no plugin of this build declares`,
+        );
   return model;
 }
 

@@ -20,7 +20,7 @@ const OPTIONS: ts.CompilerOptions = {
 };
 
 const SETUP = `
-import { action, company, date, defineClient, definePlugin, defineServer, money, need, number, object, ref, select, text } from './index.ts';
+import { action, company, date, defineClient, definePlugin, defineServer, money, need, number, object, ref, select, text, type Importer } from './index.ts';
 const base = definePlugin({
   id: 'base', version: '1.0.0', sdk: '^1.0.0', part: 'operational', locales: { en: { 'plugin.base': 'Base' } },
   objects: { firm: object({ icon: 'x', title: ['name'], fields: { name: text(), size: number() } }) },
@@ -119,6 +119,21 @@ const MISTAKES: readonly [what: string, code: string, says: string][] = [
     'a record of a plugin that is not needed',
     `defineServer(late, { actions: { job: { close: async (_call, ctx) => { await ctx.records.get('sales.order', 'x'); return undefined; } } } });`,
     `Argument of type '"sales.order"' is not assignable to parameter of type '"base.firm" | "late.job"'.`,
+  ],
+  [
+    'an importer of records that there are not',
+    `defineServer(late, { actions: { job: { close: () => undefined } }, importers: { list: { title: 'plugin.late', object: 'late.jbo', accepts: ['.csv'], read: () => [] } } });`,
+    `Type '"late.jbo"' is not assignable to type '"base.firm" | "late.job"'.`,
+  ],
+  [
+    'an importer that fills a field that there is not',
+    `const list: Importer<typeof late, 'late.job'> = { title: 'plugin.late', object: 'late.job', accepts: ['.csv'], *read() { yield { where: 'line 1', fields: { nmae: 'x' } }; } };`,
+    `Type '{ nmae: string; }' has no properties in common with type 'Partial<RecordFields<`,
+  ],
+  [
+    'a file without what is in it',
+    `defineServer(late, { actions: { job: { close: async (_call, ctx) => { await ctx.files.keep({ name: 'a.txt' }); return undefined; } } } });`,
+    `Property 'data' is missing in type '{ name: string; }' but required`,
   ],
   [
     'a slot that there is not',

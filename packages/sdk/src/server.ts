@@ -130,6 +130,20 @@ export interface QueryOptions {
   limit?: number;
   /** `nextCursor` of the page before. */
   cursor?: string;
+  /** Whether to count all that fit, and how far: `capped` stops where it would take long. Not counted unless told. */
+  count?: 'none' | 'capped' | 'exact';
+}
+
+/** A page of records. */
+export interface QueryPage<F> {
+  /** The records, in order. */
+  data: Rec<F>[];
+  /** What `cursor` takes for the next page; null at the end. */
+  nextCursor: string | null;
+  /** How many fit, where that was asked. */
+  count?: number;
+  /** There are more than `count`. */
+  countCapped?: boolean;
 }
 
 /** The door to records, as the acting principal. `M` maps full object names to their declarations. */
@@ -137,7 +151,7 @@ export interface RecordsDoor<M> {
   /** One record. Throws `not_found` where there is none that the principal may see. */
   get<O extends keyof M & string>(object: O, id: string): Promise<Rec<FieldsOf<M[O]>>>;
   /** A page of records that fit, at most 500; `nextCursor` is null at the end. */
-  query<O extends keyof M & string>(object: O, options?: QueryOptions): Promise<{ data: Rec<FieldsOf<M[O]>>[]; nextCursor: string | null }>;
+  query<O extends keyof M & string>(object: O, options?: QueryOptions): Promise<QueryPage<FieldsOf<M[O]>>>;
   /** Makes a record. Throws `invalid` with a problem for each field at fault, and `forbidden`. */
   create<O extends keyof M & string>(object: O, fields: Partial<FieldsOf<M[O]>>): Promise<Rec<FieldsOf<M[O]>>>;
   /** Many at once, all or nothing; answers their ids in order. `causes`: ids of what each is made for, where these differ. */
@@ -197,6 +211,30 @@ export interface Notice {
   key?: string;
 }
 
+/** A file that a plugin keeps. */
+export interface KeptFile {
+  /** UUID. */
+  id: string;
+  /** Name as people read it, without a path. */
+  name: string;
+  /** Media type, as `application/pdf`. */
+  type: string;
+  /** In bytes. */
+  size: number;
+  /** When it was kept, in ISO 8601. */
+  createdAt: string;
+}
+
+/** The files of a plugin. They stand in the database: what is kept in a transaction is there when it commits, on every node and in backups. */
+export interface Files {
+  /** Keeps a file of at most 25 MB. Its name loses paths and control characters; its type is `application/octet-stream` unless told. */
+  keep: (file: { name: string; type?: string; data: Uint8Array }) => Promise<KeptFile>;
+  /** A file with what is in it; null where the plugin has none with this id. */
+  read: (id: string) => Promise<(KeptFile & { data: Uint8Array }) | null>;
+  /** Deletes a file for good. One that is not there is passed over. */
+  remove: (id: string) => Promise<void>;
+}
+
 /** What a handler gets. It changes records only through `records`. */
 export interface Context<P> {
   /** Who acts. */
@@ -225,6 +263,8 @@ export interface Context<P> {
   attempt: <T>(work: () => Promise<T>) => Promise<T>;
   /** The same context, on the same transaction, where what is done has another cause and, through `asPlugin`, another author: whoever asked for it. */
   because: (cause: { kind: string; id: string | null }, author?: string) => Context<P>;
+  /** Files of this plugin. A record keeps the id; a route answers the file to whom it decides. */
+  files: Files;
   /** Tells people something that concerns them: it stands under their bell. */
   notify: (notices: readonly Notice[]) => Promise<void>;
   /** Kith's own address, for links: `https://crm.example.com`. */
@@ -403,6 +443,8 @@ export interface PluginAnswer {
   status?: number;
   /** Answered as JSON. */
   body?: Json;
+  /** Instead of `body`: the id of a file of this plugin, which the caller gets as a download. */
+  file?: string;
   /** Instead of `body`: a page for people, in the look of the host. */
   page?: { title: string; text: string; /** A form with one button that posts back. */ button?: string };
 }
@@ -421,6 +463,39 @@ export interface PluginRoute<P> {
   /** In one transaction, as the caller. */
   handle: (call: PluginCall, ctx: Context<P>) => Promise<PluginAnswer>;
 }
+
+/** What an importer found: a record to make, or why it cannot be made. */
+export type ImportedRow<F> = {
+  /** Where it stands in the file, for people: “line 3”. */
+  where: string;
+} & (
+  | {
+      /** Values by field, as for a new record. */
+      fields: Partial<F>;
+    }
+  | {
+      /** For people, after where it stands: “has no price”. */
+      problem: string;
+    }
+);
+/** Reads a kind of file into records. All of a file's records are made, as the person who brings it, or none. */
+export interface Importer<P, O extends keyof ObjectsOf<P> & string = keyof ObjectsOf<P> & string> {
+  /** Key of its name in the plugin's catalogue: what kind of file it reads. */
+  title: P extends { locales: { en: infer L } } ? keyof L & string : string;
+  /** Full name of the object whose records it makes; it is offered above their lists. */
+  object: O;
+  /** Ends of the names of such files, as `.csv`. */
+  accepts: readonly string[];
+  /** Reads a file of at most 20 MB. What it throws says why this is no such file. */
+  read: (
+    file: { name: string; data: Uint8Array },
+    ctx: Context<P>,
+  ) =>
+    | Iterable<ImportedRow<FieldsOf<ObjectsOf<P>[O]>>, unknown, undefined>
+    | AsyncIterable<ImportedRow<FieldsOf<ObjectsOf<P>[O]>>, unknown, undefined>;
+}
+/** Of each object that the plugin may name, an importer. */
+export type AnyImporterOf<P> = { [O in keyof ObjectsOf<P> & string]: Importer<P, O> }[keyof ObjectsOf<P> & string];
 
 /** A change of the database that is not additive. Runs once, in order of the list. */
 export interface Migration {
@@ -449,6 +524,8 @@ export interface Server<P> {
   jobs?: Readonly<Record<string, Job<P>>>;
   /** Paths of the API below `/api/v1/x/{plugin}`. */
   routes?: readonly PluginRoute<P>[];
+  /** By name: kinds of files that are read into records. */
+  importers?: Readonly<Record<string, AnyImporterOf<P>>>;
   /** Runs once in each worker process as it starts, in a transaction: what must be there, such as records that the plugin brings. */
   start?: (ctx: Context<P>) => Promise<void>;
 }
@@ -514,6 +591,7 @@ export interface AnyServer {
   consumers?: Readonly<Record<string, Consumer<AnyPlugin>>>;
   jobs?: Readonly<Record<string, Job<AnyPlugin>>>;
   routes?: readonly PluginRoute<AnyPlugin>[];
+  importers?: Readonly<Record<string, Importer<AnyPlugin>>>;
   start?: (ctx: Context<AnyPlugin>) => Promise<void>;
   actions?: Record<string, Record<string, ActionHandler<AnyPlugin, Record<string, FieldValue>, Record<string, FieldValue>>>>;
   demo?: Record<string, Demo<AnyPlugin>>;

@@ -52,6 +52,10 @@ export class Api {
   post<T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<T> {
     return this.#call<T>('POST', path, body, headers);
   }
+  /** Sends a file as it is. */
+  upload<T>(path: string, file: Blob, headers?: Record<string, string>): Promise<T> {
+    return this.#call<T>('POST', path, file, headers);
+  }
   patch<T>(path: string, body: unknown, headers?: Record<string, string>): Promise<T> {
     return this.#call<T>('PATCH', path, body, headers);
   }
@@ -66,11 +70,13 @@ export class Api {
         method,
         credentials: 'same-origin',
         headers: {
-          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(body !== undefined && {
+            'content-type': body instanceof Blob ? body.type || 'application/octet-stream' : 'application/json',
+          }),
           ...(this.as !== null && { 'kith-as': this.as }),
           ...headers,
         },
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
       });
     } catch {
       throw new ApiError(0, 'offline', 'The server cannot be reached.');

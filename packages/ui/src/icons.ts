@@ -165,6 +165,7 @@ import Truck from '@lucide/svelte/icons/truck';
 import Undo2 from '@lucide/svelte/icons/undo-2';
 import User from '@lucide/svelte/icons/user';
 import UserCheck from '@lucide/svelte/icons/user-check';
+import Upload from '@lucide/svelte/icons/upload';
 import UserPlus from '@lucide/svelte/icons/user-plus';
 import UserRound from '@lucide/svelte/icons/user-round';
 import Users from '@lucide/svelte/icons/users';
@@ -341,6 +342,7 @@ export const ICONS = {
   'undo-2': Undo2,
   user: User,
   'user-check': UserCheck,
+  upload: Upload,
   'user-plus': UserPlus,
   'user-round': UserRound,
   'user-x': UserX,

@@ -78,6 +78,13 @@ export interface ObjectMeta {
   stages?: string;
   facets: { name: string; fields: string[]; access: 'write' | 'read' }[];
   rights: { read: boolean; create: boolean; update: boolean; delete: boolean };
+  /** Kinds of files that can be read into its records. */
+  importers?: ImporterMeta[];
+}
+export interface ImporterMeta {
+  name: string;
+  label: string;
+  accepts: string[];
 }
 
 /** A record, with the words it is known by. */

@@ -15,7 +15,10 @@ export const client = defineClient(example, {
   ],
   // #endregion
   'record.tab': [{ id: 'reminders', title: 'tab.reminders', object: 'example.equipment', load: () => import('./ui/Reminders.svelte') }],
-  'record.action': [{ id: 'lend', object: 'example.equipment', load: () => import('./ui/recordActions.ts') }],
+  'record.action': [
+    { id: 'lend', object: 'example.equipment', load: () => import('./ui/recordActions.ts') },
+    { id: 'slip', object: 'example.loan', load: () => import('./ui/loanActions.ts') },
+  ],
   'list.action': [{ id: 'check', object: 'example.equipment', load: () => import('./ui/listActions.ts') }],
   'list.create': [{ id: 'wish', object: 'example.wish', load: () => import('./ui/create.ts') }],
   'list.banner': [{ id: 'late', object: 'example.loan', load: () => import('./ui/LateBanner.svelte') }],

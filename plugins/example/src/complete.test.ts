@@ -73,6 +73,7 @@ describe('the example', () => {
     ['Consumer', used(...values(server.consumers))],
     ['Job', used(...values(server.jobs))],
     ['PluginRoute', used(...(server.routes ?? []))],
+    ['Importer', used(...values(server.importers))],
     ['Migration', used(...(server.migrations ?? []))],
     ['Demo', used(...values(server.demo))],
   ])('uses every key of %s', (type, keys) => {

@@ -105,6 +105,72 @@ describe('the lending desk', () => {
     expect((await world.api<Rec>('GET', `/records/example.loan/${first.loan.id}`)).body.fields.status).toBe('back');
   });
 
+  it('reads a list of equipment: all of it, or none of it with what is at fault', async () => {
+    const key = await world.key('member');
+    const bring = (body: string, headers: Record<string, string> = {}, as = key, name = 'list.csv'): ReturnType<typeof world.request> =>
+      world.request('POST', `/importers/example.equipmentList?name=${name}`, {
+        key: as,
+        body,
+        headers: { 'content-type': 'text/csv', ...headers },
+      });
+    const has = async (search: string): Promise<number> =>
+      (await world.api<{ count: number }>('GET', `/records/example.equipment?search=${search}&count=exact`)).body.count;
+
+    const bad = await bring('name,serial,kind,rate\nSaw,S-1,tool,12.50\nCrane,S-2,bird,1\n,S-3,tool,');
+    expect([bad.status, bad.body]).toMatchObject([
+      422,
+      { errors: [{ field: 'line 3', message: expect.stringContaining('“bird”') as string }] },
+    ]);
+    const worse = await bring('name,serial,kind,rate\nSaw,S-1,tool,12.50\n,S-3,tool,-1');
+    expect((worse.body as { errors: { field: string }[] }).errors.map(({ field }) => field).sort()).toEqual([
+      'line 3, name',
+      'line 3, rate',
+    ]);
+    // Two of one number: the second is at fault.
+    const twice = await bring('name,serial\nSaw,S-1\nOther saw,S-1');
+    expect([twice.status, twice.body]).toMatchObject([409, { errors: [{ field: 'line 3, serial' }] }]);
+    expect(await has('saw')).toBe(0);
+    for (const [body, status] of [
+      ['', 400],
+      ['colour\nred', 400],
+      ['name,serial\n"open', 400],
+    ] as const)
+      expect((await bring(body)).status).toBe(status);
+    expect((await bring('name\nSaw', {}, key, 'list.xlsx')).status).toBe(415);
+    expect((await bring('name\nSaw', {}, await world.key('reader'))).status).toBe(403);
+
+    const list = '\ufeffname,serial,kind,rate\r\n"Saw, big",S-1,tool,12.50\r\nLadder,,,\r\n';
+    const done = await bring(list, { 'idempotency-key': 'one' });
+    expect([done.status, done.body]).toMatchObject([201, { object: 'example.equipment', created: 2 }]);
+    expect((await bring(list, { 'idempotency-key': 'one' })).body).toEqual(done.body);
+    const { body } = await world.api<{ data: Rec[] }>('GET', '/records/example.equipment?search=saw');
+    expect(body.data.map(({ fields }) => fields)).toMatchObject([
+      { name: 'Saw, big', kind: 'tool', rate: { amount: '12.50', currency: 'EUR' }, importedFrom: 'list.csv' },
+    ]);
+    const meta = await world.api<{ importers: object[] }>('GET', '/objects/example.equipment');
+    expect(meta.body.importers).toEqual([{ name: 'example.equipmentList', label: 'List of equipment (CSV)', accepts: ['.csv'] }]);
+  });
+
+  it('keeps the slip of what was handed out, for those who may see the loan', async () => {
+    const { ann, loan } = await lend();
+    const slip = `/api/v1/x/example/loans/${loan.id}/slip`;
+    const ask = async (key: string): Promise<Response> =>
+      world.runtime.api.handle(new Request(`http://kith.internal${slip}`, { headers: { authorization: `Bearer ${key}` } }), {
+        ip: '127.0.0.1',
+      });
+    const key = await world.key('reader');
+    expect((await ask(key)).status).toBe(404);
+    await act(loan, 'handOut');
+    const answer = await ask(key);
+    expect(await answer.text()).toContain('Drill\nfor Ann & Co');
+    expect(answer.headers.get('content-disposition')).toBe(
+      `attachment; filename="${String(loan.fields.number)}.txt"; filename*=UTF-8''${String(loan.fields.number)}.txt`,
+    );
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+    const borrower = await world.partner('borrower', ann.id);
+    expect((await world.api('GET', `/x/example/loans/${loan.id}/slip`, undefined, borrower)).status).toBe(403);
+  });
+
   it('lets borrowers see and extend what is theirs, and wish', async () => {
     const { ann, loan } = await lend();
     const other = await lend();

@@ -116,6 +116,8 @@ export const example = definePlugin({
         serial: text({ mode: 'derived', lookup: 'equipment.serial', group: 'facts' }),
         rate: money({ mode: 'restricted', snapshot: 'equipment.rate', group: 'facts' }),
         fee: money({ mode: 'derived', group: 'facts' }),
+        /** The paper that goes with it: the id of a file. */
+        slip: text({ mode: 'derived', hidden: true }),
         note: longText({ group: 'about' }),
         borrowerNote: longText({ group: 'about' }),
       },

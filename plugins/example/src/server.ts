@@ -3,8 +3,10 @@ import { defineServer } from '@kith/sdk';
 import { feeOf } from './fee.ts';
 import { example } from './plugin.ts';
 import { load } from './server/demo.ts';
+import { equipmentList } from './server/list.ts';
 import { remindAll, reminder } from './server/reminders.ts';
 import { routes } from './server/routes.ts';
+import { keepSlip } from './server/slip.ts';
 
 export const server = defineServer(example, {
   // #region guard
@@ -25,7 +27,7 @@ export const server = defineServer(example, {
         if (status !== 'reserved') refuse('Only what is reserved can be handed out.');
         const { fields } = await ctx.asPlugin.get('example.equipment', equipment!);
         if (fields.lent) refuse(`${fields.name} is with somebody else; take it back first.`, 'equipment');
-        return { status: 'out' };
+        return { status: 'out', slip: await keepSlip(record.fields, fields.name!, ctx) };
       },
       takeBack: ({ record, input, refuse }) => {
         if (record.fields.status !== 'out') refuse('This is not out.');
@@ -104,6 +106,7 @@ export const server = defineServer(example, {
   },
   // #endregion
   routes,
+  importers: { equipmentList },
   // #region start
   start: async (ctx) => {
     const { data } = await ctx.asPlugin.query('example.equipment', { limit: 1 });

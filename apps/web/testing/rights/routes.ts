@@ -490,6 +490,9 @@ export const rules: Record<string, RouteRule> = {
   'POST /plugins/{id}/disable': (_world, caller) => [
     { what: 'one that others need', path: '/plugins/contacts/disable', body: {}, expect: staffOnly(caller, 409, caller.role === 'admin') },
   ],
+  'POST /importers/{importer}': (_world, caller) => [
+    { what: 'one that is not there', path: '/importers/contacts.nothing', body: {}, expect: staffOnly(caller, 404) },
+  ],
   'POST /plugins/{id}/purge': (_world, caller) => [
     {
       what: 'one that is in the build',

@@ -90,16 +90,18 @@ export const pluginPurge: Command = {
   },
 };
 
-const sizeOf = ({ tables, columns }: StoredData): string => {
+const sizeOf = ({ tables, columns, files }: StoredData): string => {
   const rows = tables.reduce((sum, one) => sum + one.rows, 0);
-  return `${rows} rows in ${tables.length} tables${columns.length > 0 ? `, ${columns.length} columns in others’` : ''}`;
+  return `${rows} rows in ${tables.length} tables${files.count > 0 ? `, ${files.count} files` : ''}${columns.length > 0 ? `, ${columns.length} columns in others’` : ''}`;
 };
 
 async function ask(id: string, stored: StoredData, out: Output): Promise<void> {
   if (!process.stdin.isTTY || out.json)
     throw new CommandError('unconfirmed', `This deletes ${sizeOf(stored)} of “${id}” for good. Say so with --yes.`);
   for (const { name, rows, exact } of stored.tables) process.stderr.write(`  ${name.padEnd(34)} ${exact ? '' : 'about '}${rows} rows\n`);
-  for (const { table, column, rows } of stored.columns) process.stderr.write(`  ${`${table}.${column}`.padEnd(34)} ${rows} values\n`);
+  for (const { table, column, rows, exact } of stored.columns)
+    process.stderr.write(`  ${`${table}.${column}`.padEnd(34)} ${exact ? '' : 'about '}${rows} values\n`);
+  if (stored.files.count > 0) process.stderr.write(`  ${'files'.padEnd(34)} ${stored.files.count}\n`);
   const lines = readline.createInterface({ input: process.stdin, output: process.stderr });
   const answer = await lines.question(`All of this is written to a file and then deleted. Type ${id} to go on: `);
   lines.close();

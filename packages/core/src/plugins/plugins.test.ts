@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { transaction } from '../database.ts';
 import { addJob } from '../jobs/rows.ts';
 import { createRuntime, migrate, orphanedPlugins, purgePlugin, storedPlugins, type Runtime } from '../runtime.ts';
+import { storedBy } from './stored.ts';
 import { createTestWorld, testEnv, type TestWorld } from '../testing.ts';
 import { partnerOf, type Outsider } from '../testing/outsiders.ts';
 import { shop, shopServer, yard, yardServer } from '../testing/yard.ts';
@@ -228,6 +229,29 @@ describe('switching', () => {
   });
 });
 
+describe('what a plugin has stored', () => {
+  it('is estimated where counting would read a large table once for each column', async () => {
+    const { pool } = world.runtime;
+    const before = (await storedPlugins(world.runtime, ['shop', 'yard'])).get('yard')!;
+    expect(before.columns.every(({ exact }) => exact)).toBe(true);
+    await pool.query(
+      `insert into shop.item (id, version, created_at, created_by, updated_at, updated_by, name, yard__shelf)
+       select gen_random_uuid(), 1, now(), $1, now(), $1, 'many ' || n, case when n % 4 = 0 then 'A' end from generate_series(1, 60000) n`,
+      [world.me.id],
+    );
+    await pool.query('analyze shop.item');
+    const asked: string[] = [];
+    const watched = { query: (...given: Parameters<typeof pool.query>) => (asked.push(String(given[0])), pool.query(...given)) };
+    const { columns } = (await storedBy(watched as unknown as typeof pool, ['yard'])).get('yard')!;
+    const shelf = columns.find(({ column }) => column === 'yard__shelf')!;
+    expect(shelf.exact).toBe(false);
+    expect(Math.abs(shelf.rows - 15_000)).toBeLessThan(1_500);
+    expect(asked.filter((text) => text.includes('shop"."item'))).toEqual([]);
+    await pool.query(`delete from shop.item where name like 'many %'`);
+    await pool.query('vacuum analyze shop.item');
+  });
+});
+
 describe('purging', () => {
   it('is refused while the plugin is in a build, and says so', async () => {
     const refused = await api('POST', '/plugins/yard/purge', { confirm: 'yard' });
@@ -240,6 +264,7 @@ describe('purging', () => {
     const item = await make('shop.item', { name: 'Lamp', yard__shelf: 'B' });
     await make('yard.crate', { name: 'one', item: item.id, note: 'a canary' });
     await until(async () => (await crates('for Lamp')) === 1);
+    await world.run(yard, (ctx) => ctx.files.keep({ name: 'paper.txt', data: Buffer.from('paper') }));
     const folder = await mkdtemp(path.join(os.tmpdir(), 'kith-purge-'));
     const rest = {
       plugins: [shop],
@@ -255,11 +280,12 @@ describe('purging', () => {
       await expect(purgePlugin(small, 'yard', path.join(folder, 'early.gz'))).rejects.toThrow(/in the build of a Kith that is running/);
       await other.close();
       await world.runtime.close();
-      const { tables, columns } = (await storedPlugins(small, ['yard'])).get('yard')!;
+      const { tables, columns, files } = (await storedPlugins(small, ['yard'])).get('yard')!;
+      expect(files).toEqual({ count: 1, bytes: 5 });
       expect([tables, columns]).toMatchObject([
         [{ name: 'yard.crate', rows: 2 }],
         [
-          { table: 'shop.item', column: 'yard__crates', rows: 1 },
+          { table: 'shop.item', column: 'yard__crates', rows: 1, exact: true },
           { table: 'shop.item', column: 'yard__shelf', rows: 1 },
         ],
       ]);
@@ -278,6 +304,8 @@ describe('purging', () => {
         expect.objectContaining({ table: 'yard.crate', row: expect.objectContaining({ name: 'one', note: 'a canary' }) as unknown }),
       );
       expect(lines).toContainEqual({ table: 'shop.item', id: item.id, columns: { yard__shelf: 'B', yard__crates: 1 } });
+      expect(lines).toContainEqual({ table: 'kith.file_part', row: expect.objectContaining({ data: '\\x70617065' + '72' }) as unknown });
+      expect((await small.pool.query('select from kith.file union all select from kith.file_part')).rowCount).toBe(0);
 
       const { rows } = await small.pool.query<{ n: number }>(
         `select count(*)::int as n from information_schema.columns where table_schema = 'yard' or column_name like 'yard\\_\\_%'`,

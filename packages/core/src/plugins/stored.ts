@@ -33,9 +33,17 @@ export interface StoredColumn {
   column: string;
   /** Records that have a value there. */
   rows: number;
+  /** Whether `rows` was counted; else it is Postgres' estimate. */
+  exact: boolean;
+}
+export interface StoredFiles {
+  count: number;
+  /** As they were kept. */
+  bytes: number;
 }
 export interface Stored {
   tables: StoredTable[];
+  files: StoredFiles;
   /** Its fields on other plugins' objects. */
   columns: StoredColumn[];
 }
@@ -57,7 +65,7 @@ export async function orphans(pool: Queryable, installed: Iterable<string>): Pro
 
 /** What plugins have in the database, by their ids. */
 export async function storedBy(pool: Queryable, ids: readonly string[]): Promise<Map<string, Stored>> {
-  const stored = new Map(ids.map((id): [string, Stored] => [id, { tables: [], columns: [] }]));
+  const stored = new Map(ids.map((id): [string, Stored] => [id, { tables: [], columns: [], files: { count: 0, bytes: 0 } }]));
   const { rows: tables } = await pool.query<{ schema: string; name: string; estimate: number; bytes: number }>(
     `select n.nspname as schema, c.relname as name, greatest(c.reltuples, 0)::bigint as estimate, pg_total_relation_size(c.oid) as bytes
      from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -71,10 +79,19 @@ export async function storedBy(pool: Queryable, ids: readonly string[]): Promise
       : Number(estimate);
     stored.get(schema)!.tables.push({ name: `${schema}.${name}`, rows, exact, bytes: Number(bytes) });
   }
-  for (const { schema, table, column, owner } of await foreignColumns(pool, ids)) {
-    const { rows } = await pool.query<{ n: number }>(`select count(${quote(column)})::int as n from ${quote(schema)}.${quote(table)}`);
-    stored.get(owner)!.columns.push({ table: `${schema}.${table}`, column, rows: rows[0]!.n });
+  for (const { schema, table, column, owner, estimate, filled } of await foreignColumns(pool, ids)) {
+    // What was never looked at by the statistics has no estimate; counting reads the whole table once for each column.
+    const exact = Number(estimate) <= COUNTED || filled === null;
+    const rows = exact
+      ? (await pool.query<{ n: number }>(`select count(${quote(column)})::int as n from ${quote(schema)}.${quote(table)}`)).rows[0]!.n
+      : Math.round(Number(estimate) * filled);
+    stored.get(owner)!.columns.push({ table: `${schema}.${table}`, column, rows, exact });
   }
+  const { rows: files } = await pool.query<{ plugin: string; count: number; bytes: number }>(
+    `select plugin, count(*)::int as count, sum(size)::bigint as bytes from kith.file where plugin = any($1) group by plugin`,
+    [ids],
+  );
+  for (const { plugin, count, bytes } of files) stored.get(plugin)!.files = { count, bytes: Number(bytes) };
   return stored;
 }
 
@@ -83,12 +100,18 @@ interface ForeignColumn {
   table: string;
   column: string;
   owner: string;
+  /** Rows of the table, by Postgres' estimate. */
+  estimate: number;
+  /** The part of them that has a value, by its statistics; null where there are none. */
+  filled: number | null;
 }
 
 async function foreignColumns(pool: Queryable, ids: readonly string[]): Promise<ForeignColumn[]> {
   const { rows } = await pool.query<ForeignColumn>(
-    `select n.nspname as schema, c.relname as "table", a.attname as column, split_part(a.attname, '__', 1) as owner
+    `select n.nspname as schema, c.relname as "table", a.attname as column, split_part(a.attname, '__', 1) as owner,
+       greatest(c.reltuples, 0)::bigint as estimate, 1 - s.null_frac as filled
      from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+     left join pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname and not s.inherited
      where c.relkind in ('r', 'p') and not a.attisdropped and a.attnum > 0 and a.attname like '%\\_\\_%'
        and split_part(a.attname, '__', 1) = any($1) and exists (select from kith.field f where f.object = n.nspname || '.' || c.relname)
      order by 1, 2, 3`,
@@ -108,10 +131,12 @@ const HOST: readonly { table: string; where: string }[] = [
   { table: 'permission', where: `object like $1 || '.%'` },
   { table: 'job', where: `handler like $1 || '.%'` },
   { table: 'guest', where: `object like $1 || '.%'` },
+  { table: 'file_part', where: `file in (select id from kith.file where plugin = $1)` },
+  { table: 'file', where: `plugin = $1` },
 ];
 /** What else goes, and is worth nothing without the plugin. Documents by their heads, so these go last. */
 const GOES: readonly { table: string; where: string }[] = [
-  ...['doc_log', 'doc_snapshot', 'doc_client', 'ledger', 'view', 'permission', 'job', 'guest'].map((name) =>
+  ...['doc_log', 'doc_snapshot', 'doc_client', 'ledger', 'view', 'permission', 'job', 'guest', 'file_part', 'file'].map((name) =>
     HOST.find(({ table }) => table === name)!,
   ),
   ...['doc_head', 'outbox', 'event_log', 'unsettled', 'notice', 'ticket'].map((table) => ({ table, where: `object like $1 || '.%'` })),

@@ -28,6 +28,7 @@ import { can, isRowless, ruleSql } from '../access/filter.ts';
 import { accessOf, actionRule, creatableFields, portalOf, readableFields, writableFields } from '../access/grant.ts';
 import { quote, transaction, type Db, type Queryable } from '../database.ts';
 import { conflict, forbidden, invalid, isDatabaseError, KithError, notFound, type DatabaseError } from '../errors.ts';
+import { filesOn } from '../files.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { hasRole, SYSTEM } from '../principal.ts';
@@ -664,6 +665,7 @@ export class Records {
             const prepared = this.#prepareCreates(actor, object, await this.#fill(client, object, [input]), undefined, [input]);
             return (await this.#insertAll(client, actor, object, prepared, committed))[0]!;
           }),
+        context: (actor, plugin) => this.#context(client, actor, committed, plugin),
       });
       await client.query('update kith.idempotency set status = $3, body = $4 where principal = $1 and key = $2', [
         principal.id,
@@ -1267,6 +1269,7 @@ export class Records {
         if (author !== undefined && !isTrusted(actor.principal)) throw forbidden();
         return this.#context(client, { principal, cause }, committed, plugin);
       },
+      files: filesOn(client, { plugin, by: actor.principal.id, clock: this.#o.clock }),
       notify: async (notices) => {
         const people = await addNotices(client, notices, actor.principal);
         if (people.length > 0) committed.noticed = new Set([...(committed.noticed ?? []), ...people]);
@@ -1292,9 +1295,11 @@ export class Records {
       createMany: async (name, rows, causes) => {
         const object = this.object(name);
         const prepared = this.#prepareCreates(actor, object, await this.#fill(client, object, rows), 'create', rows);
-        return (await this.#explained(object, () => this.#insertAll(client, actor, object, prepared, committed, causes))).map(
-          ({ id }) => id,
-        );
+        try {
+          return (await this.#insertAll(client, actor, object, prepared, committed, causes)).map(({ id }) => id);
+        } catch (error) {
+          throw prepared.length > 1 ? await this.#explainedRow(object, prepared, error) : explain(this.#o.model, object, error);
+        }
       },
       patch: async (name, id, fields) => {
         const object = this.object(name);
@@ -1355,6 +1360,8 @@ export class Records {
 /** What may be done inside {@link Records.once}. */
 export interface Transactional {
   create: (actor: Actor, object: ModelObject, input: Input) => Promise<Rec>;
+  /** What a plugin's handlers get. */
+  context: (actor: Actor, plugin: string) => Context<AnyPlugin>;
 }
 
 /** Whoever may write what the system computes: the system itself, and a plugin that follows up on a change. */

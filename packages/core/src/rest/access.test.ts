@@ -155,6 +155,7 @@ const cases: Record<string, Case> = {
   'POST /plugins/{id}/enable': { path: () => '/plugins/lab/enable', body: () => ({}) },
   'POST /plugins/{id}/disable': { path: () => '/plugins/nothing/disable', status: 404, body: () => ({}) },
   'POST /plugins/{id}/purge': { path: () => '/plugins/lab/purge', status: 409, body: () => ({ confirm: 'lab' }) },
+  'POST /importers/{importer}': { path: () => '/importers/lab.names', right: 'write', status: 201, body: () => ({ names: ['one'] }) },
   'GET /partners': { path: () => '/partners' },
   // This laboratory has no partners: whoever may ask is told what does not fit.
   'POST /partners/invitations': { path: () => '/partners/invitations', right: 'write', status: 422, body: () => ({}) },

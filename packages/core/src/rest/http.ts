@@ -124,6 +124,14 @@ export function parseBody(bytes: Uint8Array, type: string | null): Record<string
 const tooLarge = (limit: number): KithError =>
   new KithError(413, 'too_large', `The body is larger than ${Math.floor(limit / 1_000_000)} MB; send it in parts.`);
 
+/** What a client calls its request, so that a repetition is known. @throws 400 */
+export const idempotencyKey = (request: Request): string | undefined => {
+  const key = request.headers.get('idempotency-key')?.trim();
+  if (key === undefined || key === '') return undefined;
+  if (key.length > 255) throw malformed('An Idempotency-Key has at most 255 characters.');
+  return key;
+};
+
 /** A body as a stream that is read only as fast as somebody wants it: what nobody reads is not kept. */
 function bodyOf(req: IncomingMessage): ReadableStream<Uint8Array> {
   let open = true;

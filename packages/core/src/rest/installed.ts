@@ -13,14 +13,16 @@ interface Kept {
   bytes: number;
   tables: Stored['tables'];
   columns: Stored['columns'];
+  files: Stored['files'];
 }
 
-const keptOf = ({ tables, columns }: Stored): Kept => ({
+const keptOf = ({ tables, columns, files }: Stored): Kept => ({
   records: tables.reduce((sum, { rows }) => sum + rows, 0),
   exact: tables.every(({ exact }) => exact),
-  bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
+  bytes: tables.reduce((sum, { bytes }) => sum + bytes, files.bytes),
   tables,
   columns,
+  files,
 });
 
 /** A plugin as an administrator sees it. */
@@ -54,6 +56,7 @@ function shown({ runtime, language }: Call, state: PluginState, stored: Stored):
       jobs: Object.keys(server?.jobs ?? {}).length,
       schedules: Object.values(server?.jobs ?? {}).filter(({ schedule }) => schedule !== undefined).length,
       consumers: Object.keys(server?.consumers ?? {}).length,
+      importers: Object.values(server?.importers ?? {}).map(({ title }) => labelled(title)),
     },
     stored: keptOf(stored),
   };

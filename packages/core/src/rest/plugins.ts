@@ -1,6 +1,7 @@
 /** Routes that plugins bring, below `/x/{plugin}`: in the same table as the host's own, with the same checks before them. */
 import type { AnyPlugin, AnyServer, PluginAnswer, PluginRoute } from '@kith/sdk';
-import { KithError, malformed } from '../errors.ts';
+import { KithError, malformed, notFound } from '../errors.ts';
+import { fileResponse } from '../files.ts';
 import { escapeHtml } from '../html.ts';
 import { BODY_LIMIT, empty, json, parseBody, readBytes } from './http.ts';
 import type { Call, Route } from './routes.ts';
@@ -21,22 +22,31 @@ async function answer(plugin: string, route: PluginRoute<AnyPlugin>, call: Call)
   const { headers } = call.request;
   const raw = route.method === 'GET' ? Buffer.alloc(0) : await readBytes(call.request, BODY_LIMIT);
   const body = route.raw ? {} : await bodyOf(raw, headers.get('content-type'));
-  const answered = await call.runtime.records.within(plugin, { principal: call.principal, cause: { kind: 'api', id: null } }, (ctx) =>
-    route.handle(
-      {
-        params: call.params,
-        query: call.url.searchParams,
-        body,
-        raw,
-        headers,
-        language: call.language,
-        fail: (status, code, message, errors) => {
-          throw new KithError(status, code, message, errors ? { errors } : {});
+  const { answered, file } = await call.runtime.records.within(
+    plugin,
+    { principal: call.principal, cause: { kind: 'api', id: null } },
+    async (ctx) => {
+      const answered = await route.handle(
+        {
+          params: call.params,
+          query: call.url.searchParams,
+          body,
+          raw,
+          headers,
+          language: call.language,
+          fail: (status, code, message, errors) => {
+            throw new KithError(status, code, message, errors ? { errors } : {});
+          },
         },
-      },
-      ctx,
-    ),
+        ctx,
+      );
+      return { answered, file: answered.file === undefined ? null : await ctx.files.read(answered.file) };
+    },
   );
+  if (answered.file !== undefined) {
+    if (!file) throw notFound('file');
+    return fileResponse(file);
+  }
   if (answered.page) return pageOf(answered.page, answered.status ?? 200, call.language);
   return answered.body === undefined ? empty() : json(answered.body, answered.status ?? 200);
 }

@@ -13,8 +13,9 @@ import { LIMIT_DEFAULT, LIMIT_MAX, type ListOptions } from '../query/query.ts';
 import { referencesFor, titleOf, titlesOf, type References } from '../query/present.ts';
 import { mayRead, portalOf } from '../access/grant.ts';
 import { BULK, type Actor } from '../records/door.ts';
-import { BATCH_LIMIT, BODY_LIMIT, empty, json, readBody } from './http.ts';
+import { BATCH_LIMIT, BODY_LIMIT, empty, idempotencyKey, json, readBody } from './http.ts';
 import { eventStream } from './events.ts';
+import { importerRoutes, importersMeta } from './importers.ts';
 import { installedRoutes } from './installed.ts';
 import { jobRoutes } from './jobs.ts';
 import { languageOf, objectMeta, text } from './meta.ts';
@@ -121,6 +122,11 @@ const labelOf = (call: Call, name: string): string => {
   return text(call.runtime.model, object.plugin, `object.${object.key}.many`, call.language);
 };
 const objectOf = (call: Call): ModelObject => objectNamed(call, call.params.object!);
+/** All that a caller may know of an object. */
+const metaOf = (call: Call, object: ModelObject): Record<string, unknown> => ({
+  ...objectMeta(call.runtime.model, object, call.principal, call.language),
+  ...(call.principal.outside ? {} : { importers: importersMeta(call, object) }),
+});
 const etag = (rec: Rec): Record<string, string> => ({ etag: `"${rec.version}"` });
 
 function ifMatch(request: Request): number | undefined {
@@ -219,13 +225,6 @@ function fieldsBody(body: Record<string, unknown>): Record<string, unknown> {
   return body;
 }
 
-const idempotencyKey = (request: Request): string | undefined => {
-  const key = request.headers.get('idempotency-key')?.trim();
-  if (key === undefined || key === '') return undefined;
-  if (key.length > 255) throw malformed('An Idempotency-Key has at most 255 characters.');
-  return key;
-};
-
 function limitOf(url: URL, fallback: number, most: number): number {
   const text = url.searchParams.get('limit');
   if (text === null) return fallback;
@@ -296,7 +295,7 @@ export const routes: readonly Route[] = [
     handle: async (call) =>
       json({
         data: [...call.runtime.model.objects.values()]
-          .map((object) => objectMeta(call.runtime.model, object, call.principal, call.language))
+          .map((object) => metaOf(call, object))
           .filter((meta) => (meta.rights as { read: boolean }).read),
       }),
   },
@@ -306,7 +305,7 @@ export const routes: readonly Route[] = [
     access: 'anyone',
     summary: 'One object with fields, relations, actions, views and the caller’s rights',
     handle: async (call) => {
-      const meta = objectMeta(call.runtime.model, objectOf(call), call.principal, call.language);
+      const meta = metaOf(call, objectOf(call));
       if (!(meta.rights as { read: boolean }).read) throw notFound('object');
       return json(meta);
     },
@@ -742,6 +741,7 @@ export const routes: readonly Route[] = [
   },
   ...jobRoutes((url) => limitOf(url, LIMIT_DEFAULT, 200)),
   ...installedRoutes,
+  ...importerRoutes,
   ...partnerRoutes,
   ...noticeRoutes,
 ];

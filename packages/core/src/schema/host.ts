@@ -309,4 +309,17 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
          id text primary key, version text not null, enabled boolean not null, changed_at timestamptz, changed_by uuid)`,
     ],
   },
+  {
+    name: '0009-files',
+    up: [
+      // Files of plugins, in pieces: none is ever whole in one row, neither in a statement nor in a backup.
+      `create table kith.file (
+         id uuid primary key, plugin text not null, name text not null, type text not null, size int not null,
+         created_at timestamptz not null, created_by uuid not null)`,
+      `create index file_plugin on kith.file (plugin)`,
+      `create table kith.file_part (file uuid not null, part int not null, data bytea not null, primary key (file, part))`,
+      // Most files are compressed as they are.
+      `alter table kith.file_part alter column data set storage external`,
+    ],
+  },
 ];

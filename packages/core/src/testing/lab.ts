@@ -118,4 +118,15 @@ export const labServer = defineServer(lab, {
       close: () => ({ stage: 'over' }),
     },
   },
+  importers: {
+    names: {
+      title: 'plugin.lab',
+      object: 'lab.sample',
+      accepts: ['.json'],
+      *read({ data }) {
+        const { names } = JSON.parse(new TextDecoder().decode(data)) as { names: string[] };
+        for (const [at, name] of names.entries()) yield { where: `name ${at + 1}`, fields: { name } };
+      },
+    },
+  },
 });

@@ -23,6 +23,16 @@ export const routes: readonly PluginRoute<typeof example>[] = [
   },
   // #endregion
   {
+    method: 'GET',
+    path: '/loans/{id}/slip',
+    access: 'staff',
+    summary: 'The paper that goes with a loan, as a file',
+    handle: async ({ params, fail }, ctx) => {
+      const { fields } = await ctx.records.get('example.loan', params.id!);
+      return fields.slip === null ? fail(404, 'not_found', 'It was not handed out yet.') : { file: fields.slip };
+    },
+  },
+  {
     // A scanner at the desk posts what it has read: a line of text for each number.
     method: 'POST',
     path: '/scans',

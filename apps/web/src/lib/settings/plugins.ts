@@ -6,7 +6,8 @@ export interface Kept {
   exact: boolean;
   bytes: number;
   tables: { name: string; rows: number; exact: boolean; bytes: number }[];
-  columns: { table: string; column: string; rows: number }[];
+  columns: { table: string; column: string; rows: number; exact: boolean }[];
+  files: { count: number; bytes: number };
 }
 
 export interface InstalledPlugin {
@@ -31,6 +32,7 @@ export interface InstalledPlugin {
     jobs: number;
     schedules: number;
     consumers: number;
+    importers: string[];
   };
   stored: Kept;
 }

@@ -2,7 +2,8 @@ import { readBoard, readPage, readQuery, viewsOf } from '#lib/list/query.ts';
 import { loading } from '#lib/load.ts';
 import type { PageLoad } from './$types';
 
-export const load: PageLoad = async ({ url, fetch, parent }) => {
+export const load: PageLoad = async ({ url, fetch, parent, depends }) => {
+  depends('kith:list');
   const { object, saved, messages } = await parent();
   const views = viewsOf(object, saved, messages['list.all'] ?? 'All');
   const query = readQuery(object, views, url.searchParams);
