@@ -386,6 +386,7 @@ export interface CallTools {
   key: string;
   /** Aborted when its time is up, and when the process ends. */
   signal: AbortSignal;
+  /** What the host lends: its mail server. */
   services: Services;
 }
 /** A call to somebody outside: never made twice. It ends sent, refused or unknown. */
