@@ -145,6 +145,11 @@ const MISTAKES: readonly [what: string, code: string, says: string][] = [
     `defineClient(late, { 'record.panel': [{ id: 'p', title: 'plugin.laet', object: 'late.job', load }] });`,
     `Type '"plugin.laet"' is not assignable to type '"plugin.late"'.`,
   ],
+  [
+    'a widget whose title is in no catalogue',
+    `defineClient(late, { 'home.widget': [{ id: 'w', title: 'plugin.laet', load }] });`,
+    `Type '"plugin.laet"' is not assignable to type '"plugin.late"'.`,
+  ],
 ];
 
 const index = path.join(import.meta.dirname, 'index.ts');

@@ -40,8 +40,11 @@ export interface Slots<P> {
   'portal.record': OnObject<P> & { id: string; load: Lazy };
   /** How a field's values look, in lists and on pages, where they are not edited. Props: `{ value, compact?, record? }`. */
   'field.value': OnObject<P> & { id: string; field: string; load: Lazy };
-  /** What waits for the person on *My work*, with its own heading. Nothing is shown while it is empty. Props: `{}`. */
-  'work.section': { id: string; load: Lazy };
+  /**
+   * What stands on *My work*, such as what waits for the person there. The host heads it with `title`; without one the component
+   * brings its own heading. Neither is shown while the component shows nothing. Props: `{}`.
+   */
+  'home.widget': Pick<Titled<P>, 'id'> & Partial<Pick<Titled<P>, 'title'>> & { load: Lazy };
 }
 
 export type Contributions<P> = { [S in keyof Slots<P>]?: readonly Slots<P>[S][] };

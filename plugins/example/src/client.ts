@@ -26,7 +26,7 @@ export const client = defineClient(example, {
   'portal.page': [{ id: 'rules', title: 'page.rules', icon: 'book-open', load: () => import('./ui/Rules.svelte') }],
   'portal.record': [{ id: 'wish', object: 'example.wish', load: () => import('./ui/PortalWish.svelte') }],
   'field.value': [{ id: 'due', object: 'example.loan', field: 'due', load: () => import('./ui/Due.svelte') }],
-  'work.section': [{ id: 'late', load: () => import('./ui/Work.svelte') }],
+  'home.widget': [{ id: 'late', title: 'widget.late', load: () => import('./ui/Work.svelte') }],
   // #region client
 });
 // #endregion

@@ -34,5 +34,5 @@ export const client = defineClient(suppliers, {
     { id: 'line-required', object: 'suppliers.purchaseOrderLine', field: 'requiredDate', load: () => import('./ui/RequiredDate.svelte') },
     { id: 'days-late', object: 'suppliers.purchaseOrderLine', field: 'daysLate', load: () => import('./ui/DaysLate.svelte') },
   ],
-  'work.section': [{ id: 'answers', load: () => import('./ui/Work.svelte') }],
+  'home.widget': [{ id: 'answers', load: () => import('./ui/Work.svelte') }],
 });

@@ -157,12 +157,17 @@ export async function portalRecord(on: On, object: string): Promise<Slot | null>
   return null;
 }
 
-/** What plugins add to My work. */
-export async function workSections(on: On): Promise<Slot[]> {
+/** What plugins add to My work. The title is empty where a widget heads itself. */
+export async function widgets(on: On, language: Language): Promise<Slot[]> {
   const clients = await enabled(on);
-  return clients.flatMap(({ plugin, slots }) =>
-    (slots['work.section'] ?? []).map((slot) => ({ id: `${plugin.id}.${slot.id}`, title: '', load: slot.load })),
-  );
+  return clients.flatMap(({ plugin, slots }) => {
+    const words = plugin.locales[language] ?? plugin.locales.en ?? {};
+    return (slots['home.widget'] ?? []).map(({ id, title, load }) => ({
+      id: `${plugin.id}.${id}`,
+      title: title === undefined ? '' : (words[title] ?? title),
+      load,
+    }));
+  });
 }
 
 /** Loads the plugins' own ways of showing values. */
