@@ -49,7 +49,11 @@ test('a mail is written from a person’s page, kept in the house, and stands on
 
   // On the timeline, leading to the message.
   await expect(page.getByRole('complementary').getByRole('link', { name: subject })).toBeVisible();
-  await page.getByRole('region', { name: 'Timeline' }).getByRole('link', { name: subject }).click();
+  const item = page.getByRole('region', { name: 'Timeline' }).getByRole('listitem').filter({ hasText: subject });
+  await expect(item).toContainText('Kept in the house');
+  await expect(item).toContainText('Nancy Davolio to Roland Mendel');
+  await expect(item).toContainText('Shall we send some?');
+  await item.getByRole('link', { name: subject }).click();
   await expect(page.getByRole('heading', { name: subject, level: 1 })).toBeVisible();
   await expect(page.getByText('Nothing left the house')).toBeVisible();
   await expect(page.getByText('Shall we send some?').first()).toBeVisible();

@@ -146,6 +146,11 @@ const MISTAKES: readonly [what: string, code: string, says: string][] = [
     `Type '"plugin.laet"' is not assignable to type '"plugin.late"'.`,
   ],
   [
+    'a timeline item of an object that there is not',
+    `defineClient(late, { 'timeline.item': [{ id: 'i', object: 'late.jbo', load }] });`,
+    `Type '"late.jbo"' is not assignable to type '"base.firm" | "late.job"'.`,
+  ],
+  [
     'a widget whose title is in no catalogue',
     `defineClient(late, { 'home.widget': [{ id: 'w', title: 'plugin.laet', load }] });`,
     `Type '"plugin.laet"' is not assignable to type '"plugin.late"'.`,

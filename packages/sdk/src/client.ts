@@ -38,6 +38,12 @@ export interface Slots<P> {
   'portal.page': Titled<P> & { icon: string; admin?: boolean; load: Lazy };
   /** What a portal shows of a record, in the place of the list of its fields. Props: `{ portal, record }`. */
   'portal.record': OnObject<P> & { id: string; load: Lazy };
+  /**
+   * How a record of the object looks as an item of a timeline, in the place of the host's plain one: where it is about the
+   * timeline's record, or stands behind an activity there (a derived reference that the plugin added to `contacts.activity`).
+   * Icon and time stand beside it. Props: `{ record, compact? }`; `compact` where there is room for little.
+   */
+  'timeline.item': OnObject<P> & { id: string; load: Lazy };
   /** How a field's values look, in lists and on pages, where they are not edited. Props: `{ value, compact?, record? }`. */
   'field.value': OnObject<P> & { id: string; field: string; load: Lazy };
   /**

@@ -35,6 +35,13 @@ export interface Shown {
   record?: Rec;
 }
 
+/** What a plugin's way of showing a record on a timeline is given. */
+export interface Told {
+  record: Rec;
+  /** There is room for little, as on a phone. */
+  compact?: boolean;
+}
+
 export class App {
   api: Api;
   readonly toasts = new Toasts();
@@ -43,6 +50,8 @@ export class App {
 
   /** How plugins show values of a field, by `object.field`. */
   readonly shows = new SvelteMap<string, Component<Shown>>();
+  /** Plugins' own ways of showing records on a timeline, by object. */
+  readonly items = new SvelteMap<string, Component<Told>>();
 
   /** Whoever has something that would be lost by leaving the page says so here. */
   readonly holds = new Set<() => boolean>();

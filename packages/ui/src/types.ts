@@ -164,7 +164,13 @@ export type TimelineItem =
       fields: Record<string, [FieldValue, FieldValue]>;
     }
   /** A record about this one; the kind is its object's key. */
-  | { kind: string; at: string; by: string; record: Rec };
+  | {
+      kind: string;
+      at: string;
+      by: string;
+      record: Rec;
+      /** What a plugin keeps of the same thing, such as the mail that an activity tells of. */ behind?: Rec;
+    };
 
 export interface Cause {
   kind: string;

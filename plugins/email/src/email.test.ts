@@ -153,6 +153,12 @@ describe('a mail', () => {
         fields.inbox__message,
       ]),
     ).toEqual([['email', 'out', 'News for Ernst Handel', { object: 'contacts.person', id: ann.id }, ann.id, message!.id]]);
+    // The timeline tells of it once, with the message behind the activity.
+    const told = await world.request('GET', `/records/contacts.person/${ann.id}/timeline`, { key });
+    const { data: items } = told.body as unknown as { data: { record?: Rec; behind?: Rec & { title: string } }[] };
+    expect(items.flatMap(({ record, behind }) => (record?.object === 'contacts.activity' ? [[behind?.id, behind?.title]] : []))).toEqual([
+      [message!.id, 'News for Ernst Handel'],
+    ]);
     // Looking at the link changes nothing, for programs follow links; one POST does, and a second one no more.
     const path = link[2]!;
     expect((await world.runtime.api.handle(new Request(`http://kith.internal/api/v1${path}`), { ip: '1' })).status).toBe(200);

@@ -25,6 +25,7 @@ export const client = defineClient(example, {
   'nav.page': [{ id: 'desk', title: 'page.desk', icon: 'hand', load: () => import('./ui/Desk.svelte') }],
   'portal.page': [{ id: 'rules', title: 'page.rules', icon: 'book-open', load: () => import('./ui/Rules.svelte') }],
   'portal.record': [{ id: 'wish', object: 'example.wish', load: () => import('./ui/PortalWish.svelte') }],
+  'timeline.item': [{ id: 'bought', object: 'example.equipment', load: () => import('./ui/Bought.svelte') }],
   'field.value': [{ id: 'due', object: 'example.loan', field: 'due', load: () => import('./ui/Due.svelte') }],
   'home.widget': [{ id: 'late', title: 'widget.late', load: () => import('./ui/Work.svelte') }],
   // #region client

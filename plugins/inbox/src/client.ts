@@ -20,5 +20,6 @@ export const client = defineClient(inbox, {
     { id: 'mail', title: 'object.message.one', object: 'inbox.message', first: true, load: () => import('./ui/Message.svelte') },
     { id: 'preview', title: 'tab.preview', object: 'inbox.template', first: true, load: () => import('./ui/TemplatePreview.svelte') },
   ],
+  'timeline.item': [{ id: 'mail', object: 'inbox.message', load: () => import('./ui/MailItem.svelte') }],
   'field.value': [{ id: 'reason', object: 'inbox.message', field: 'reason', load: () => import('./ui/Reason.svelte') }],
 });

@@ -14,7 +14,14 @@ type Item =
   | { kind: 'change' | 'deleted' | 'restored'; at: string; by: string; cause: { kind: string; id: string | null }; fields: Changes }
   | { kind: 'created'; at: string; by: string }
   /** A record about this one; `kind` is its object's key: `activity`, `task`. */
-  | { kind: string; at: string; by: string; record: Rec & { title: string } };
+  | {
+      kind: string;
+      at: string;
+      by: string;
+      record: Titled;
+      /** What a plugin keeps of the same thing, such as the mail that an activity tells of. */ behind?: Titled;
+    };
+type Titled = Rec & { title: string };
 
 /** One page of a record's timeline, newest first. */
 export async function timeline(
@@ -40,22 +47,49 @@ export async function timeline(
     [rec.id, ...before],
   );
   const created = born.map(({ exact }) => ({ kind: 'created' as const, at: rec.createdAt, by: rec.createdBy!, key: keyOf(exact, rec.id) }));
+  const items = [...changes, ...found, ...created].sort((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0));
+  const shown = items.slice(0, limit);
+  const records = shown.flatMap((one) => ('record' in one ? [one.record] : []));
+  const behind = await recordsBehind(runtime, principal, records);
   const refs = await referencesOf(
     runtime.pool,
     runtime.model,
-    [rec, ...found.map((one) => one.record), ...changedRefs(object, rec, changes)],
+    [rec, ...records, ...behind.values(), ...changedRefs(object, rec, changes)],
     changes.map((one) => one.by),
   );
-  const items = [
-    ...changes,
-    ...found.map((one) => ({
-      ...one,
-      record: { ...one.record, title: titleOf(runtime.model.objects.get(one.record.object)!, one.record.fields, refs) },
-    })),
-    ...created,
-  ].sort((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0));
-  const shown = items.slice(0, limit);
-  return { data: shown.map(({ key: _key, ...item }) => item as Item), nextCursor: items.length > limit ? shown.at(-1)!.key : null, refs };
+  const titled = (one: Rec): Titled => ({ ...one, title: titleOf(runtime.model.objects.get(one.object)!, one.fields, refs) });
+  const data = shown.map(({ key: _key, ...item }): Item => {
+    if (!('record' in item)) return item;
+    const more = behind.get(item.record.id);
+    return { ...item, record: titled(item.record), ...(more && { behind: titled(more) }) };
+  });
+  return { data, nextCursor: items.length > limit ? shown.at(-1)!.key : null, refs };
+}
+
+/**
+ * By id of a record on the timeline: the record that a plugin keeps of the same thing. The plugin says so by a derived
+ * reference that it added to the object, and it is there for whoever may read it.
+ */
+async function recordsBehind(runtime: Runtime, principal: Principal, records: readonly Rec[]): Promise<Map<string, Rec>> {
+  const pointing = records.flatMap((rec) => {
+    const from = runtime.model.objects.get(rec.object)!;
+    const field = [...from.fields.values()].find(
+      (one) => one.plugin !== from.plugin && one.spec.type === 'ref' && one.mode === 'derived' && typeof rec.fields[one.name] === 'string',
+    );
+    return field?.spec.type === 'ref' ? [{ rec: rec.id, to: field.spec.to, id: rec.fields[field.name] as string }] : [];
+  });
+  const behind = new Map<string, Rec>();
+  for (const [to, own] of Map.groupBy(pointing, (one) => one.to)) {
+    const object = runtime.model.objects.get(to);
+    if (!object) continue;
+    const { data } = await runtime.query.list(principal, object, { ids: [...new Set(own.map(({ id }) => id))], limit: own.length });
+    const byId = new Map(data.map((rec) => [rec.id, rec]));
+    for (const { rec, id } of own) {
+      const found = byId.get(id);
+      if (found) behind.set(rec, found);
+    }
+  }
+  return behind;
 }
 
 /** A place in the timeline: a time to the microsecond, and what decides between things of one moment. */

@@ -1,7 +1,7 @@
 /** What plugins that are on add to the pages; `on` are their ids. */
 import type { Lazy, Part } from '@kith/sdk';
 import type { ListAction, ListActions, ListCreate, RecordAction, RecordActions } from '@kith/ui/actions.ts';
-import type { App, Shown } from '@kith/ui/app.svelte.ts';
+import type { App } from '@kith/ui/app.svelte.ts';
 import type { Language } from '@kith/ui/types.ts';
 import type { Component } from 'svelte';
 
@@ -170,15 +170,17 @@ export async function widgets(on: On, language: Language): Promise<Slot[]> {
   });
 }
 
-/** Loads the plugins' own ways of showing values. */
+/** Loads the plugins' own ways of showing values, and records on timelines. */
 export async function loadShows(app: App): Promise<void> {
-  const slots = (await enabled(app.plugins)).flatMap((one) => one.slots['field.value'] ?? []);
-  const wanted = new Set(slots.map(({ object, field }) => `${object}.${field}`));
-  for (const known of app.shows.keys()) if (!wanted.has(known)) app.shows.delete(known);
-  await Promise.all(
-    slots.map(async ({ object, field, load }) => {
-      const { default: shown } = await load();
-      app.shows.set(`${object}.${field}`, shown as Component<Shown>);
-    }),
-  );
+  const clients = await enabled(app.plugins);
+  const shows = clients.flatMap(({ slots }) => slots['field.value'] ?? []);
+  const items = clients.flatMap(({ slots }) => slots['timeline.item'] ?? []);
+  await Promise.all([
+    fill(app.shows, new Map(shows.map(({ object, field, load }) => [`${object}.${field}`, load]))),
+    fill(app.items, new Map(items.map(({ object, load }) => [object, load]))),
+  ]);
+}
+async function fill<P extends object>(into: Map<string, Component<P>>, wanted: ReadonlyMap<string, Lazy>): Promise<void> {
+  for (const known of into.keys()) if (!wanted.has(known)) into.delete(known);
+  await Promise.all([...wanted].map(async ([key, load]) => into.set(key, (await load()).default as Component<P>)));
 }

@@ -17,7 +17,7 @@ export type Changes = Record<string, [FieldValue, FieldValue]>;
 export type Entry =
   | { kind: 'created' | 'deleted' | 'restored'; key: string; at: string; by: string }
   | { kind: 'change'; key: string; at: string; by: string; cause: Cause | null; fields: Changes }
-  | { kind: 'activity' | 'task' | 'related'; key: string; at: string; record: Rec };
+  | { kind: 'activity' | 'task' | 'related'; key: string; at: string; record: Rec; behind?: Rec };
 
 /** Changes of one person within this time are one entry. */
 const SESSION = 15 * 60_000;
@@ -52,7 +52,7 @@ export function fold(items: readonly TimelineItem[]): Entry[] {
     const last = entries.at(-1);
     if ('record' in item) {
       const kind = item.record.object === 'contacts.activity' ? 'activity' : item.record.object === 'contacts.task' ? 'task' : 'related';
-      entries.push({ kind, key: item.record.id, at, record: item.record });
+      entries.push({ kind, key: item.record.id, at, record: item.record, ...(item.behind && { behind: item.behind }) });
     } else if (item.kind !== 'change') {
       entries.push({ kind: item.kind, key: `${item.kind}:${at}`, at, by: item.by });
     } else if (last?.kind === 'change' && last.by === item.by && Date.parse(last.at) - Date.parse(at) < SESSION) {
