@@ -119,23 +119,65 @@ test('what others need is not switched off, and says who they are', async ({ as 
   await find(nancy, 'contacts.company', 'externalId', 'ALFKI');
 });
 
+test('a list of equipment is brought in, and the paper of a loan taken out', async ({ as }) => {
+  const admin = await as('admin');
+  const { page, api } = admin;
+  await api('POST', '/plugins/example/enable', {});
+  try {
+    await go(page, '/o/example.equipment');
+    const choose = async (content: string): Promise<void> => {
+      await page.getByLabel('File (.csv)').setInputFiles({ name: 'workshop.csv', mimeType: 'text/csv', buffer: Buffer.from(content) });
+      await page.getByRole('button', { name: 'Import', exact: true }).click();
+    };
+    await page.getByRole('button', { name: 'More', exact: true }).click();
+    await page.getByRole('menuitem', { name: 'Import: List of equipment (CSV)' }).click();
+    await choose('name,kind,rate\nJigsaw,tool,7.50\nBalloon,aircraft,90\nHoist,tool,much');
+    const dialog = page.getByRole('dialog');
+    await expect(dialog.getByRole('alert')).toHaveText('Nothing was imported: one thing needs fixing.');
+    await expect(dialog.getByRole('listitem')).toContainText(['line 3 “aircraft” is no kind']);
+    await choose('name,kind,rate\nJigsaw,tool,7.50\nHoist,tool,much');
+    await expect(dialog.getByRole('listitem')).toContainText(['line 3, Rate per day']);
+    if (process.env.KITH_PICTURES === '1') await shots('import', admin);
+    await expect(page.getByRole('row', { name: /Jigsaw/ })).toHaveCount(0);
+    await choose('name,kind,rate\nJigsaw,tool,7.50\nHoist,vehicle,30');
+    await expect(page.getByText('2 records imported.')).toBeVisible();
+    await expect(page.getByRole('row', { name: /Jigsaw.*Tool/ })).toBeVisible();
+
+    const { data } = await api<{ data: { id: string }[] }>('GET', '/records/example.equipment?search=hoist');
+    const { id: borrower } = await find(admin, 'contacts.company', 'externalId', 'ALFKI');
+    const loan = await api<{ id: string; fields: { number: string } }>('POST', '/records/example.loan', {
+      equipment: data[0]!.id,
+      borrower,
+      due: '2099-01-01',
+    });
+    await openRecord(admin, 'example.loan', loan.id);
+    await page.getByRole('button', { name: 'Hand out' }).click();
+    await expect
+      .poll(async () => (await api<{ fields: { status: string } }>('GET', `/records/example.loan/${loan.id}`)).fields.status)
+      .toBe('out');
+    await page.getByRole('button', { name: 'More', exact: true }).click();
+    const [paper] = await Promise.all([page.waitForEvent('download'), page.getByRole('menuitem', { name: 'Download slip' }).click()]);
+    expect(paper.suggestedFilename()).toBe(`${loan.fields.number}.txt`);
+  } finally {
+    await api('POST', '/plugins/example/disable', {});
+  }
+});
+
 /** Looked at by whoever changes these screens. */
 async function pictures(admin: Person, staff: Person, partner: Person): Promise<void> {
+  await shots('plugins', admin);
+  await shots('plugin-off', staff);
+  await shots('portal-closed', partner);
+}
+async function shots(name: string, { page }: Person): Promise<void> {
   const folder = path.resolve(import.meta.dirname, '../../../test-results');
   for (const width of [1440, 390])
-    for (const colorScheme of ['light', 'dark'] as const)
-      for (const [name, { page }] of [
-        ['plugins', admin],
-        ['plugin-off', staff],
-        ['portal-closed', partner],
-      ] as const) {
-        await page.setViewportSize({ width, height: 900 });
-        await page.emulateMedia({ colorScheme });
-        await page.waitForTimeout(200);
-        await page.screenshot({ path: path.join(folder, `${name}-${width}-${colorScheme}.png`) });
-      }
-  for (const { page } of [admin, staff, partner]) {
-    await page.setViewportSize({ width: 1440, height: 900 });
-    await page.emulateMedia({ colorScheme: 'light' });
-  }
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme });
+      await page.waitForTimeout(200);
+      await page.screenshot({ path: path.join(folder, `${name}-${width}-${colorScheme}.png`) });
+    }
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.emulateMedia({ colorScheme: 'light' });
 }
