@@ -99,6 +99,11 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
     ].map((type) => [`${SDK}/field.ts`, type] as const),
   ],
   [
+    'Settings',
+    'What administrators tell a plugin. A setting is a field of the types that are named here, without the keys that are for records (`required`, `mode`, …), or a secret.',
+    ['Setting', 'SettingField', 'SecretSetting', 'SettingsOf', 'SecretsOf'].map((type) => [`${SDK}/settings.ts`, type] as const),
+  ],
+  [
     'Rules and filters',
     'Who may do what with which records, and which records are meant.',
     [
@@ -136,6 +141,7 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
         'JobCommon',
         'TransactionalJob',
         'ExternalJob',
+        'CallTools',
         'QueuedJob',
         'Outcome',
         'Services',

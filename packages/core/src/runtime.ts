@@ -19,6 +19,7 @@ import { newId } from './ids.ts';
 import { EventStreams } from './events/streams.ts';
 import { LiveLists } from './live/lists.ts';
 import { Plugins } from './plugins/plugins.ts';
+import { PluginSettings } from './plugins/settings.ts';
 import { orphans, purge, purgedFile as purgedFileOf, storedBy, type Stored } from './plugins/stored.ts';
 import { createLog, errorData, withIds, type Log } from './log.ts';
 import { Mailer } from './mail.ts';
@@ -64,6 +65,8 @@ export interface Runtime {
   /** Handlers of the plugins that are on. */
   readonly servers: readonly AnyServer[];
   readonly plugins: Plugins;
+  /** What administrators have said to plugins. */
+  readonly settings: PluginSettings;
   readonly env: Env;
   readonly databaseUrl: string;
   readonly pool: pg.Pool;
@@ -162,7 +165,7 @@ export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', impor
 
 /** Looks at the database. @see checkMachine */
 export async function checkDatabase(
-  options: Pick<RuntimeOptions, 'plugins' | 'servers'> & { url: string; publicHost: boolean },
+  options: Pick<RuntimeOptions, 'plugins' | 'servers'> & { url: string; publicHost: boolean; secret: string },
 ): Promise<Check[]> {
   return check({ ...options, model: modelOf(options.plugins, options.servers) });
 }
@@ -283,12 +286,14 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       if (relay.leading) relay.wake();
       else bus.wake();
     };
+    const settings = new PluginSettings({ pool, plugins: model.installed.plugins, secret: env.secret, clock });
     const records = new Records({
       writePool,
       db,
       model,
       servers,
       query,
+      settings,
       numbers,
       told: tell,
       queued: () => bus.jobsAdded(),
@@ -336,6 +341,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         isOn,
         queues,
         services: { mail: mailer.service() },
+        settings,
         log,
         clock,
         ...options.background,
@@ -373,6 +379,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         return switches.servers;
       },
       plugins: switches,
+      settings,
       env,
       databaseUrl,
       pool,

@@ -20,14 +20,14 @@ const OPTIONS: ts.CompilerOptions = {
 };
 
 const SETUP = `
-import { action, company, date, defineClient, definePlugin, defineServer, money, need, number, object, ref, select, text, type Importer } from './index.ts';
+import { action, company, date, defineClient, definePlugin, defineServer, money, need, number, object, ref, secret, select, text, type Importer } from './index.ts';
 const base = definePlugin({
   id: 'base', version: '1.0.0', sdk: '^1.0.0', part: 'operational', locales: { en: { 'plugin.base': 'Base' } },
   objects: { firm: object({ icon: 'x', title: ['name'], fields: { name: text(), size: number() } }) },
 });
 const plugin = { id: 'late', version: '1.0.0', sdk: '^1.0.0', part: 'operational', locales: { en: { 'plugin.late': 'Late' } } } as const;
 const late = definePlugin({
-  ...plugin, needs: [need(base, '^1.0.0')],
+  ...plugin, needs: [need(base, '^1.0.0')], settings: { fee: number({ default: 2 }), apiKey: secret() },
   objects: {
     job: object({
       icon: 'x', title: ['name'],
@@ -88,6 +88,26 @@ const MISTAKES: readonly [what: string, code: string, says: string][] = [
     'a metric that sums a text',
     `definePlugin({ ...plugin, needs: [need(base, '^1.0.0')], metrics: { n: { object: 'base.firm', sum: 'name' } } });`,
     `Type '"name"' is not assignable to type '"size" |`,
+  ],
+  [
+    'a setting of a kind that settings are not',
+    `definePlugin({ ...plugin, settings: { fee: money() } });`,
+    `"fee\\" cannot be a setting: use text, longText, number,`,
+  ],
+  [
+    'a setting that must be there',
+    `definePlugin({ ...plugin, settings: { fee: number({ required: true }) } });`,
+    `"fee\\" cannot be required: that is for fields of records`,
+  ],
+  [
+    'a setting that was not declared',
+    `defineServer(late, { actions: { job: { close: async (_call, ctx) => void (await ctx.settings()).fees } } });`,
+    `Property 'fees' does not exist on type 'SettingsOf<`,
+  ],
+  [
+    'a secret read as if it were there',
+    `defineServer(late, { actions: { job: { close: async (_call, ctx) => void (await ctx.secrets()).apiKey.length } } });`,
+    `is possibly 'null'.`,
   ],
   ['a server without its handlers', `defineServer(late, {});`, `Property 'actions' is missing in type '{}' but required`],
   [

@@ -51,6 +51,8 @@ export interface Slots<P> {
    * brings its own heading. Neither is shown while the component shows nothing. Props: `{}`.
    */
   'home.widget': Pick<Titled<P>, 'id'> & Partial<Pick<Titled<P>, 'title'>> & { load: Lazy };
+  /** A section of the plugin's page in the settings, for administrators, below the form that its declaration makes. Props: `{}`. */
+  'settings.section': Titled<P> & { load: Lazy };
 }
 
 export type Contributions<P> = { [S in keyof Slots<P>]?: readonly Slots<P>[S][] };

@@ -19,6 +19,7 @@ import {
   object,
   ref,
   refs,
+  secret,
   select,
   text,
   user,
@@ -347,6 +348,24 @@ defineServer(desk, {
   actions: { ticket: { close: () => undefined } },
   // @ts-expect-error effects of an object that the plugin does not have
   effects: { tickt: async () => undefined },
+});
+
+// Settings --------------------------------------------------------------------
+
+const told = definePlugin({
+  ...declared,
+  settings: { fee: number({ default: 2 }), site: text(), tone: select({ options: { loud: {}, low: {} } }), apiKey: secret() },
+});
+defineServer(told, {
+  start: async (ctx) => {
+    const settings = await ctx.settings();
+    is<number>()(settings.fee);
+    is<string | null>()(settings.site);
+    is<'loud' | 'low' | null>()(settings.tone);
+    is<string | null>()((await ctx.secrets()).apiKey);
+    // @ts-expect-error a secret is no setting
+    void settings.apiKey;
+  },
 });
 
 // Metrics ---------------------------------------------------------------------

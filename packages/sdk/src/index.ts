@@ -2,6 +2,7 @@
 export * from './field.ts';
 export * from './filter.ts';
 export * from './rule.ts';
+export * from './settings.ts';
 export * from './plugin.ts';
 export * from './server.ts';
 export * from './client.ts';

@@ -70,6 +70,14 @@ describe('buildModel', () => {
       [{ ...a, objects: { thing: { ...a.objects.thing, fields: { ...a.objects.thing.fields, version: text() } } } }],
       /field "version" of a\.thing must be/,
     ],
+    ['a setting of a wrong kind', [{ ...a, settings: { x: ref('a.thing') } }], /setting "x" is of type ref; use one of text,/],
+    ['a setting that must be there', [{ ...a, settings: { x: text({ required: true }) } }], /setting "x" has "required"/],
+    ['a setting with a bad name', [{ ...a, settings: { 'x-y': text() } }], /setting "x-y" must be a word in camelCase/],
+    [
+      'a default that does not fit',
+      [{ ...a, settings: { x: number({ min: 5, default: 2 }) } }],
+      /setting "x" has a default that must be at least 5/,
+    ],
   ])('refuses %s and says what to do', (_what, plugins, message) => {
     expect(() => buildModel(plugins as AnyPlugin[])).toThrow(ModelError);
     expect(() => buildModel(plugins as AnyPlugin[])).toThrow(message);

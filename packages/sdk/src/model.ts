@@ -17,6 +17,7 @@ import {
 } from './plugin.ts';
 import { DEFAULT_ACCESS, type Access, type Rule } from './rule.ts';
 import type { Filter } from './filter.ts';
+import { defaultOf, RECORDS_ONLY, SETTING_TYPES, checkSetting } from './settings.ts';
 import { isVersion, satisfies } from './version.ts';
 
 export interface ModelField {
@@ -143,7 +144,10 @@ export function buildModel(plugins: readonly AnyPlugin[]): Model {
   for (const audience of model.audiences.values()) checkPages(model, audience);
   for (const [id, plugin] of model.plugins) installed.plugins.set(id, plugin);
   for (const [name, object] of model.objects) installed.objects.set(name, object);
-  for (const plugin of model.plugins.values()) checkMetrics(model, plugin);
+  for (const plugin of model.plugins.values()) {
+    checkMetrics(model, plugin);
+    checkSettings(plugin);
+  }
   return model;
 }
 
@@ -375,6 +379,21 @@ function checkMetrics(model: Model, plugin: AnyPlugin): void {
   }
 }
 
+function checkSettings({ id, settings = {} }: AnyPlugin): void {
+  for (const [key, spec] of Object.entries(settings)) {
+    const say = (text: string): never => {
+      throw new ModelError(`Plugin "${id}": setting "${key}" ${text}`);
+    };
+    if (!IDENTIFIER.test(key)) say('must be a word in camelCase');
+    if (!SETTING_TYPES.includes(spec.type)) say(`is of type ${String(spec.type)}; use one of ${SETTING_TYPES.join(', ')}`);
+    const extra = RECORDS_ONLY.find((name) => name in spec);
+    if (extra !== undefined) say(`has "${extra}", which is for fields of records; leave it out`);
+    if (spec.type === 'secret') continue;
+    const preset = checkSetting(spec, defaultOf(spec, new Date(0)));
+    if (!preset.ok) say(`has a default that ${preset.message}`);
+  }
+}
+
 /** The type of what a dotted path over references ends at; undefined where it leads nowhere. */
 function typeAt(model: Model, object: ModelObject, path: string): Field['type'] | undefined {
   const [name = '', ...rest] = path.split('.');
@@ -508,6 +527,10 @@ export function labelKeys(plugin: AnyPlugin): string[] {
   for (const audience of Object.keys(plugin.audiences ?? {})) keys.push(`audience.${audience}`);
   for (const workflow of Object.keys(plugin.workflows ?? {})) keys.push(`workflow.${workflow}`);
   for (const metric of Object.keys(plugin.metrics ?? {})) keys.push(`metric.${metric}`);
+  for (const [name, spec] of Object.entries(plugin.settings ?? {})) {
+    keys.push(`setting.${name}`);
+    if ('options' in spec) for (const option of Object.keys(spec.options)) keys.push(`option.setting.${name}.${option}`);
+  }
   for (const [audience, portal] of Object.entries(plugin.portals ?? {})) {
     for (const page of Object.keys(portal.pages ?? {})) keys.push(`page.${audience}.${page}`);
   }

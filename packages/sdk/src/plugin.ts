@@ -5,6 +5,7 @@
 import type { Field, Option, ValueOf } from './field.ts';
 import type { Filter } from './filter.ts';
 import type { Access, Rule } from './rule.ts';
+import type { CheckSettings, Settings } from './settings.ts';
 import type { ShippedWorkflow } from './workflow.ts';
 
 /** The four parts of a CRM; a plugin's screens stand in its part's section of the rail. */
@@ -199,6 +200,7 @@ export interface AnyPlugin {
   portals?: Record<string, AnyPortal>;
   workflows?: Record<string, ShippedWorkflow>;
   metrics?: Record<string, Metric>;
+  settings?: Settings;
   locales: Record<string, Catalogue>;
 }
 
@@ -269,6 +271,7 @@ export function definePlugin<
   const N extends readonly Need[] = readonly [],
   const E extends Record<string, Extension> = Record<never, never>,
   const L extends Catalogue = Catalogue,
+  const S extends Record<string, { type: string }> = Record<never, never>,
 >(declaration: {
   /** Name of the plugin in code, and of its schema in the database: a word of letters and digits that begins with a small letter. Never changed later. */
   id: Id;
@@ -294,10 +297,15 @@ export function definePlugin<
   workflows?: Record<string, ShippedWorkflow>;
   /** Figures that dashboards show, by key. */
   metrics?: Record<string, MetricOf<OwnObjects<{ id: Id; objects: O }> & NeededObjects<{ needs: N }>>>;
+  /**
+   * What administrators say to the plugin, by key: fields, whose `default` holds until somebody says otherwise, and secrets.
+   * A setting's name is `setting.<key>` in the catalogue, and what it is for `setting.<key>.help`, where that is said.
+   */
+  settings?: S & CheckSettings<NoInfer<S>>;
   /** Texts per language; English is complete, the others have the same keys. */
   locales: { en: L } & Record<string, { [K in keyof L]: string }>;
-}): Plugin<Id, O, N, L> {
-  return declaration as unknown as Plugin<Id, O, N, L>;
+}): Plugin<Id, O, N, L, S> {
+  return declaration as unknown as Plugin<Id, O, N, L, S>;
 }
 
 /** A declared plugin, with its names in its type. */
@@ -306,6 +314,7 @@ export interface Plugin<
   O extends Record<string, AnyObject> = Record<string, AnyObject>,
   N extends readonly Need[] = readonly Need[],
   L extends Catalogue = Catalogue,
+  S = Settings,
 > {
   id: Id;
   version: string;
@@ -319,6 +328,7 @@ export interface Plugin<
   portals?: Record<string, AnyPortal>;
   workflows?: Record<string, ShippedWorkflow>;
   metrics?: Record<string, Metric>;
+  settings?: S;
   locales: { en: L } & Record<string, Catalogue>;
 }
 

@@ -4,6 +4,7 @@ import type { Filter } from './filter.ts';
 import type { Model } from './model.ts';
 import type { AnyObject, AnyPlugin, Fields, FieldsOf, ObjectsOf, RecordFields } from './plugin.ts';
 import type { Role } from './rule.ts';
+import type { SecretsOf, SettingsOf } from './settings.ts';
 
 /** Who acts: a person of the staff, a partner, a guest, an API key, a plugin, or the system itself. */
 export interface Principal {
@@ -267,6 +268,10 @@ export interface Context<P> {
   files: Files;
   /** Tells people something that concerns them: it stands under their bell. */
   notify: (notices: readonly Notice[]) => Promise<void>;
+  /** What administrators have said to this plugin, with the defaults of what they have not. */
+  settings: () => Promise<SettingsOf<P>>;
+  /** The plugin's secrets; null where none was given. Throws where KITH_SECRET has changed since one was. Do not log or store them. */
+  secrets: () => Promise<SecretsOf<P>>;
   /** Kith's own address, for links: `https://crm.example.com`. */
   origin: () => string;
   /** The current time; tests set it. */
@@ -381,20 +386,24 @@ export interface TransactionalJob<P> extends JobCommon {
   run: (jobs: readonly QueuedJob[], ctx: Context<P>) => Promise<void>;
 }
 /** What code gets that runs outside of transactions, where it may wait for somebody outside. */
-export interface CallTools {
+export interface CallTools<P = AnyPlugin> {
   /** The same for every attempt at one job, for those outside who can tell a repetition by it. */
   key: string;
   /** Aborted when its time is up, and when the process ends. */
   signal: AbortSignal;
   /** What the host lends: its mail server. */
   services: Services;
+  /** As {@link Context.settings}. */
+  settings: () => Promise<SettingsOf<P>>;
+  /** As {@link Context.secrets}. */
+  secrets: () => Promise<SecretsOf<P>>;
 }
 /** A call to somebody outside: never made twice. It ends sent, refused or unknown. */
 export interface ExternalJob<P> extends JobCommon {
   /** In a transaction that is committed before the call. Answers what the call needs; null when there is nothing to call any more. */
   prepare: (job: QueuedJob, ctx: Context<P>) => Promise<Json | null>;
   /** Outside of any transaction. Throws only where it cannot tell what happened; `key` is the same for every attempt. */
-  call: (data: Json, tools: CallTools) => Promise<Outcome<Json>>;
+  call: (data: Json, tools: CallTools<P>) => Promise<Outcome<Json>>;
   /** In the transaction that ends the job. */
   finish: (job: QueuedJob, outcome: Outcome<Json>, ctx: Context<P>) => Promise<void>;
 }

@@ -28,6 +28,7 @@ export const client = defineClient(example, {
   'timeline.item': [{ id: 'bought', object: 'example.equipment', load: () => import('./ui/Bought.svelte') }],
   'field.value': [{ id: 'due', object: 'example.loan', field: 'due', load: () => import('./ui/Due.svelte') }],
   'home.widget': [{ id: 'late', title: 'widget.late', load: () => import('./ui/Work.svelte') }],
+  'settings.section': [{ id: 'usage', title: 'section.usage', load: () => import('./ui/Usage.svelte') }],
   // #region client
 });
 // #endregion

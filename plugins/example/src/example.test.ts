@@ -1,4 +1,5 @@
 // #region test
+import { createHmac } from 'node:crypto';
 import { createTestWorld, type TestWorld } from '@kith/core/testing';
 import { catalogueProblems, type Rec } from '@kith/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -169,6 +170,37 @@ describe('the lending desk', () => {
     expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
     const borrower = await world.partner('borrower', ann.id);
     expect((await world.api('GET', `/x/example/loans/${loan.id}/slip`, undefined, borrower)).status).toBe(403);
+  });
+
+  it('goes by what administrators have set, and believes only a box that signs with its key', async () => {
+    const settings = '/plugins/example/settings';
+    const admin = await world.person('Adam', 'admin');
+    expect((await world.api('GET', settings)).status).toBe(403);
+    const set = await world.api('PATCH', settings, { holdDays: 1, closing: 'Open from 9 to 5.', boxKey: 'fifteen birds' }, admin);
+    expect(set.status).toBe(200);
+    expect(JSON.stringify(set.body)).not.toContain('fifteen');
+
+    const { loan } = await lend();
+    await act(loan, 'handOut');
+    world.clock.set('2026-05-10T06:30:00Z');
+    const { text: said } = (await world.mails()).find(({ subject }) => subject.startsWith(`${String(loan.fields.number)} `))!;
+    expect(said.trim().split('\n').at(-1)).toBe('Open from 9 to 5.');
+    world.clock.set('2026-05-11T06:30:00Z');
+    const again = (await world.mails()).filter(({ subject }) => subject.startsWith(`${String(loan.fields.number)} `));
+    expect(again).toHaveLength(2);
+    expect((await world.api<{ times: number }>('GET', '/x/example/reminders', undefined, admin)).body.times).toBeGreaterThan(1);
+
+    const number = String(loan.fields.number);
+    const put = (signature: string): ReturnType<typeof world.request> =>
+      world.request('POST', '/x/example/returns', {
+        body: number,
+        headers: { 'content-type': 'text/plain', 'desk-signature': signature },
+      });
+    const signed = (key: string): string => createHmac('sha256', key).update(number).digest('hex');
+    expect((await put(signed('fifteen cats'))).status).toBe(403);
+    expect((await put(signed('fifteen birds'))).body).toEqual({ back: 1, unknown: [] });
+    await world.api('PATCH', settings, { holdDays: null, closing: null, boxKey: null }, admin);
+    expect((await put(signed('fifteen birds'))).status).toBe(403);
   });
 
   it('lets borrowers see and extend what is theirs, and wish', async () => {

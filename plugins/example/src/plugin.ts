@@ -25,6 +25,7 @@ import {
   refs,
   richText,
   role,
+  secret,
   select,
   text,
   url,
@@ -213,6 +214,14 @@ export const example = definePlugin({
   metrics: {
     out: { icon: 'hand', object: 'example.loan', filter: { field: 'status', op: 'eq', value: 'out' }, by: 'equipment.kind' },
     fees: { icon: 'coins', object: 'example.loan', sum: 'fee', over: 'from' },
+  },
+  // #endregion
+  // #region settings
+  settings: {
+    holdDays: number({ integer: true, min: 1, max: 30, default: 3 }),
+    closing: longText(),
+    /** What signs the messages of the box at the door, into which people put what they bring back at night. */
+    boxKey: secret(),
   },
   // #endregion
   // #region workflow

@@ -484,6 +484,17 @@ export const rules: Record<string, RouteRule> = {
   'GET /plugins/{id}': (_world, caller) => [
     { what: 'one', path: '/plugins/sales', expect: staffOnly(caller, 200, caller.role === 'admin') },
   ],
+  'GET /plugins/{id}/settings': (_world, caller) => [
+    { what: 'one', path: '/plugins/sales/settings', expect: staffOnly(caller, 200, caller.role === 'admin') },
+  ],
+  'PATCH /plugins/{id}/settings': (_world, caller) => [
+    {
+      what: 'a setting that there is not',
+      path: '/plugins/sales/settings',
+      body: { nothing: 1 },
+      expect: staffOnly(caller, 422, caller.role === 'admin'),
+    },
+  ],
   'POST /plugins/{id}/enable': (_world, caller) => [
     { what: 'one that is on', path: '/plugins/sales/enable', body: {}, expect: staffOnly(caller, 200, caller.role === 'admin') },
   ],

@@ -18,7 +18,9 @@ export const doctor: Command = {
       checks.push({ name: 'postgres', verdict: 'warning', says: 'There is no database yet.', todo: '“npm start” makes one.' });
     } else {
       const guests = await installed();
-      checks.push(...(await withDatabase(env, out, (url) => checkDatabase({ url, ...guests, publicHost: env.publicHost }))));
+      checks.push(
+        ...(await withDatabase(env, out, (url) => checkDatabase({ url, ...guests, publicHost: env.publicHost, secret: env.secret }))),
+      );
     }
     const broken = checks.filter(({ verdict }) => verdict === 'broken').length;
     const width = Math.max(...checks.map(({ name }) => name.length)) + 2;

@@ -9,6 +9,7 @@ import {
   LANES,
   type AnyPlugin,
   type AnyServer,
+  type CallTools,
   type ChangeEvent,
   type ExternalJob,
   type Job,
@@ -25,6 +26,7 @@ import { isDatabaseError, isOutage } from '../errors.ts';
 import { errorData, withIds, type Log } from '../log.ts';
 import { jobFailed, jobsDone, traced } from '../telemetry.ts';
 import { SYSTEM } from '../principal.ts';
+import type { PluginSettings } from '../plugins/settings.ts';
 import type { Actor, Records } from '../records/door.ts';
 import type { Parcel, Queues } from './queues.ts';
 import { addJob } from './rows.ts';
@@ -37,6 +39,7 @@ export interface JobsOptions {
   isOn: (plugin: string) => boolean;
   queues: Queues;
   services: Services;
+  settings: PluginSettings;
   log: Log;
   clock: () => Date;
   /** Milliseconds before a first repetition; doubled each time. */
@@ -420,7 +423,7 @@ export class Jobs {
     }
     if (!prepared) return;
     const { data, row } = prepared;
-    const outcome = await this.#outcomeOf(job, id, data, seconds);
+    const outcome = await this.#outcomeOf(plugin, job, id, data, seconds);
     if (outcome.state === 'refused' && outcome.retry && row.attempts + 1 < (job.tries ?? TRIES)) {
       await this.#failed(job, id, new Error(outcome.error));
       return;
@@ -428,11 +431,11 @@ export class Jobs {
     await this.#finish(plugin, handler, job, id, outcome);
   }
 
-  async #outcomeOf(job: ExternalJob<AnyPlugin>, key: string, data: Json, seconds: number): Promise<Outcome<Json>> {
+  async #outcomeOf(plugin: string, job: ExternalJob<AnyPlugin>, key: string, data: Json, seconds: number): Promise<Outcome<Json>> {
     const signal = AbortSignal.timeout(seconds * 1_000);
     try {
       return await Promise.race([
-        job.call(data, { key, signal, services: this.#o.services }),
+        job.call(data, this.#toolsOf(plugin, key, signal)),
         new Promise<never>((_, reject) => {
           signal.addEventListener('abort', () => reject(new TookTooLong(seconds)), { once: true });
         }),
@@ -440,6 +443,17 @@ export class Jobs {
     } catch (error) {
       return { state: 'unknown', error: error instanceof Error ? error.message : String(error) };
     }
+  }
+
+  #toolsOf(plugin: string, key: string, signal: AbortSignal): CallTools {
+    const { services, settings } = this.#o;
+    return {
+      key,
+      signal,
+      services,
+      settings: () => settings.values(plugin),
+      secrets: () => settings.secrets(plugin),
+    };
   }
 
   async #finish(plugin: string, handler: string, job: ExternalJob<AnyPlugin>, id: string, outcome: Outcome<Json>): Promise<void> {

@@ -20,8 +20,8 @@ afterAll(async () => {
   fs.rmSync(folder, { recursive: true, force: true });
 });
 
-const look = (over: { url?: string; publicHost?: boolean; plugins?: never[] } = {}) =>
-  checkDatabase({ plugins: [lab], servers: [labServer], url: world.databaseUrl, publicHost: false, ...over });
+const look = (over: { url?: string; publicHost?: boolean; secret?: string; plugins?: never[] } = {}) =>
+  checkDatabase({ plugins: [lab], servers: [labServer], url: world.databaseUrl, publicHost: false, secret: testEnv('').secret, ...over });
 /** What is not well, by name; each with something to do. */
 const ill = (checks: Check[]): Record<string, string> => {
   for (const one of checks) expect(one.todo !== undefined, one.name).toBe(one.verdict !== 'ok');

@@ -9,6 +9,7 @@ import type pg from 'pg';
 import { openPool } from '../database.ts';
 import type { Env } from '../env.ts';
 import { askRedis } from '../jobs/queues.ts';
+import { unreadableSecrets } from '../plugins/settings.ts';
 import { orphans } from '../plugins/stored.ts';
 import { pendingMigrations } from '../schema/migrate.ts';
 import { background } from './background.ts';
@@ -162,10 +163,12 @@ export interface DatabaseToCheck {
   model: Model;
   servers: readonly AnyServer[];
   publicHost: boolean;
+  /** KITH_SECRET, under which secrets of plugins are stored. */
+  secret: string;
 }
 
 /** The database and what stands in it. */
-export async function checkDatabase({ url, model, servers, publicHost }: DatabaseToCheck): Promise<Check[]> {
+export async function checkDatabase({ url, model, servers, publicHost, secret }: DatabaseToCheck): Promise<Check[]> {
   const pool = openPool(url, 2, 'kith doctor');
   const checks: Check[] = [];
   try {
@@ -209,7 +212,7 @@ export async function checkDatabase({ url, model, servers, publicHost }: Databas
       return checks;
     }
     checks.push(ok('migrations', 'The database is up to date'));
-    checks.push(...(await checkContents(pool, model, publicHost)));
+    checks.push(...(await checkContents(pool, model, publicHost)), await checkSecrets(pool, secret));
   } catch (error) {
     checks.push(broken('database', `It could not be looked at (${reasonOf(error)}).`, 'See the log of Postgres.'));
   } finally {
@@ -225,6 +228,16 @@ function clockCheck(database: number, asked: number, answered: number): Check {
   if (skew > 60_000) return broken('clock', says, 'Set both by NTP: schedules, sessions and leases go by them.');
   if (skew > 2_000) return warning('clock', says, 'Set both by NTP.');
   return ok('clock', skew < 100 ? 'the clocks agree' : says);
+}
+
+async function checkSecrets(pool: pg.Pool, secret: string): Promise<Check> {
+  const lost = await unreadableSecrets(pool, secret);
+  if (lost.length === 0) return ok('secrets', 'those of plugins can be read');
+  return broken(
+    'secrets',
+    `${lost.slice(0, 5).join(', ')}${lost.length > 5 ? ', …' : ''} cannot be read: stored under another KITH_SECRET.`,
+    'Start Kith with the secret of that time, or enter them anew under Settings → Plugins.',
+  );
 }
 
 const EXTENSIONS = ['pg_trgm', 'unaccent', 'btree_gin'];

@@ -265,6 +265,7 @@ describe('purging', () => {
     await make('yard.crate', { name: 'one', item: item.id, note: 'a canary' });
     await until(async () => (await crates('for Lamp')) === 1);
     await world.run(yard, (ctx) => ctx.files.keep({ name: 'paper.txt', data: Buffer.from('paper') }));
+    expect((await api('PATCH', '/plugins/yard/settings', { gate: 'a canary' })).status).toBe(200);
     const folder = await mkdtemp(path.join(os.tmpdir(), 'kith-purge-'));
     const rest = {
       plugins: [shop],
@@ -311,6 +312,9 @@ describe('purging', () => {
         `select count(*)::int as n from information_schema.columns where table_schema = 'yard' or column_name like 'yard\\_\\_%'`,
       );
       expect(rows[0]!.n).toBe(0);
+      expect((await small.pool.query('select from kith.plugin_setting')).rowCount).toBe(0);
+      // Secrets stay encrypted in the file too.
+      expect(lines.find(({ table }) => table === 'kith.plugin_setting')).toMatchObject({ row: { name: 'gate', value: null } });
       expect(await orphanedPlugins(small)).toEqual([]);
       expect((await ask(small, 'GET', `/records/shop.item/${item.id}`, undefined, key)).body.fields).toMatchObject({ name: 'Lamp' });
       await expect(purgePlugin(small, 'yard', file)).rejects.toThrow(/no such plugin/);

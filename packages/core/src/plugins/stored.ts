@@ -56,7 +56,8 @@ export async function orphans(pool: Queryable, installed: Iterable<string>): Pro
     `select id from (
        select split_part(object, '.', 1) as id from kith.field
        union select split_part(name, '__', 1) from kith.field where name like '%\\_\\_%'
-       union select plugin from kith.migration union select id from kith.plugin) known
+       union select plugin from kith.migration union select id from kith.plugin
+       union select plugin from kith.plugin_setting) known
      where id <> 'kith' and id <> 'custom' and id <> all($1) order by id`,
     [[...installed]],
   );
@@ -133,11 +134,13 @@ const HOST: readonly { table: string; where: string }[] = [
   { table: 'guest', where: `object like $1 || '.%'` },
   { table: 'file_part', where: `file in (select id from kith.file where plugin = $1)` },
   { table: 'file', where: `plugin = $1` },
+  // Secrets as they are stored: encrypted.
+  { table: 'plugin_setting', where: `plugin = $1` },
 ];
 /** What else goes, and is worth nothing without the plugin. Documents by their heads, so these go last. */
 const GOES: readonly { table: string; where: string }[] = [
-  ...['doc_log', 'doc_snapshot', 'doc_client', 'ledger', 'view', 'permission', 'job', 'guest', 'file_part', 'file'].map((name) =>
-    HOST.find(({ table }) => table === name)!,
+  ...['doc_log', 'doc_snapshot', 'doc_client', 'ledger', 'view', 'permission', 'job', 'guest', 'file_part', 'file', 'plugin_setting'].map(
+    (name) => HOST.find(({ table }) => table === name)!,
   ),
   ...['doc_head', 'outbox', 'event_log', 'unsettled', 'notice', 'ticket'].map((table) => ({ table, where: `object like $1 || '.%'` })),
   { table: 'field', where: `object like $1 || '.%' or name like $1 || '\\_\\_%'` },

@@ -34,6 +34,7 @@ import type { Log } from '../log.ts';
 import { hasRole, SYSTEM } from '../principal.ts';
 import { addJob, addJobs, dropKeyed } from '../jobs/rows.ts';
 import { addNotices } from '../notices.ts';
+import type { PluginSettings } from '../plugins/settings.ts';
 import { foreignKeyName, sequenceName } from '../schema/migrate.ts';
 import type { Query } from '../query/query.ts';
 import { audienceColumns, columnList, columnType, fieldsOf, fromColumn, tableName, toLiteral, type SystemRow } from './columns.ts';
@@ -62,6 +63,7 @@ export interface DoorOptions {
   model: Model;
   servers: readonly AnyServer[];
   query: Query;
+  settings: PluginSettings;
   numbers: ReadonlyMap<string, FieldNumbers>;
   /** Called after each commit. */
   told: (committed: readonly Committed[]) => void;
@@ -1274,6 +1276,8 @@ export class Records {
         const people = await addNotices(client, notices, actor.principal);
         if (people.length > 0) committed.noticed = new Set([...(committed.noticed ?? []), ...people]);
       },
+      settings: () => this.#o.settings.values(plugin, client),
+      secrets: () => this.#o.settings.secrets(plugin, client) as Promise<Record<never, never>>,
       origin: this.#o.origin,
       clock: this.#o.clock,
       log: (level, message, data) => this.#o.log(level, message, { plugin, ...data }),

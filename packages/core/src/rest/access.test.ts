@@ -152,6 +152,8 @@ const cases: Record<string, Case> = {
   'POST /jobs/drop': { path: () => '/jobs/drop', body: () => ({ handler: 'lab.nothing' }) },
   'GET /plugins': { path: () => '/plugins' },
   'GET /plugins/{id}': { path: () => '/plugins/lab' },
+  'GET /plugins/{id}/settings': { path: () => '/plugins/lab/settings' },
+  'PATCH /plugins/{id}/settings': { path: () => '/plugins/lab/settings', body: () => ({}) },
   'POST /plugins/{id}/enable': { path: () => '/plugins/lab/enable', body: () => ({}) },
   'POST /plugins/{id}/disable': { path: () => '/plugins/nothing/disable', status: 404, body: () => ({}) },
   'POST /plugins/{id}/purge': { path: () => '/plugins/lab/purge', status: 409, body: () => ({ confirm: 'lab' }) },

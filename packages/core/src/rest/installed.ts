@@ -1,9 +1,10 @@
 /** Routes of the plugins themselves: which there are, what they bring and store, and their switches. For administrators. */
+import type { AnyPlugin } from '@kith/sdk';
 import { invalid, notFound } from '../errors.ts';
 import type { PluginState } from '../plugins/plugins.ts';
 import { orphans, purge, purgedFile, storedBy, type Stored } from '../plugins/stored.ts';
 import { json } from './http.ts';
-import { text } from './meta.ts';
+import { settingMeta, text } from './meta.ts';
 import type { Call, Route } from './routes.ts';
 
 interface Kept {
@@ -57,6 +58,7 @@ function shown({ runtime, language }: Call, state: PluginState, stored: Stored):
       schedules: Object.values(server?.jobs ?? {}).filter(({ schedule }) => schedule !== undefined).length,
       consumers: Object.keys(server?.consumers ?? {}).length,
       importers: Object.values(server?.importers ?? {}).map(({ title }) => labelled(title)),
+      settings: Object.keys(plugin.settings ?? {}).length,
     },
     stored: keptOf(stored),
   };
@@ -67,6 +69,20 @@ async function one(call: Call): Promise<Record<string, unknown>> {
   if (!state) throw notFound('plugin in this build');
   const stored = await storedBy(call.runtime.pool, [state.plugin.id]);
   return shown(call, state, stored.get(state.plugin.id)!);
+}
+
+/** A plugin's settings; it may be off, so that it can be told what it needs before it is switched on. */
+async function settings(call: Call): Promise<Response> {
+  const { runtime, language } = call;
+  const plugin = inBuild(call);
+  const states = await runtime.settings.list(plugin.id);
+  return json({ data: states.map((state) => settingMeta(runtime.model, plugin, state, language)) });
+}
+
+function inBuild({ runtime, params }: Call): AnyPlugin {
+  const plugin = runtime.model.installed.plugins.get(params.id!);
+  if (!plugin) throw notFound('plugin in this build');
+  return plugin;
 }
 
 async function switched(call: Call, enabled: boolean): Promise<Response> {
@@ -100,6 +116,24 @@ export const installedRoutes: readonly Route[] = [
     access: 'admin',
     summary: 'One plugin of this build',
     handle: async (call) => json(await one(call)),
+  },
+  {
+    method: 'GET',
+    path: '/plugins/{id}/settings',
+    access: 'admin',
+    summary: 'What a plugin is told by administrators; of secrets only whether there are any',
+    handle: settings,
+  },
+  {
+    method: 'PATCH',
+    path: '/plugins/{id}/settings',
+    access: 'admin',
+    summary: 'Changes the settings that are named; null takes back what was said',
+    doc: { body: {} },
+    handle: async (call) => {
+      await call.runtime.settings.change(inBuild(call).id, await call.body(), call.principal.id);
+      return settings(call);
+    },
   },
   {
     method: 'POST',

@@ -3,7 +3,17 @@ import { isSortable } from '../query/query.ts';
 import { accessOf, actionRule, joinOf, mayRead, portalOf, writableFields } from '../access/grant.ts';
 import { searchFieldsFor } from '../records/columns.ts';
 import { can, isRowless } from '../access/filter.ts';
-import { operatorsFor, type Field, type Model, type ModelField, type ModelObject, type Principal, type Rule } from '@kith/sdk';
+import type { SettingState } from '../plugins/settings.ts';
+import {
+  operatorsFor,
+  type AnyPlugin,
+  type Field,
+  type Model,
+  type ModelField,
+  type ModelObject,
+  type Principal,
+  type Rule,
+} from '@kith/sdk';
 
 export const LANGUAGES = ['en', 'de'] as const;
 
@@ -123,6 +133,29 @@ function inputMeta(
     sortable: false,
   };
 }
+
+/** The settings of a plugin as the form of an administrator reads them. Of a secret it says whether there is one, and no more. */
+export const settingMeta = (model: Model, { id }: AnyPlugin, state: SettingState, language: string): Record<string, unknown> => {
+  const { name, spec, value, ...said } = state;
+  const label = text(model, id, `setting.${name}`, language);
+  const helpKey = `setting.${name}.help`;
+  const help = text(model, id, helpKey, language);
+  return {
+    name,
+    ...(spec.type === 'secret'
+      ? { type: spec.type, label }
+      : {
+          ...specMeta(model, spec, language, label, id, (option) => text(model, id, `option.setting.${name}.${option}`, language)),
+          mode: 'live',
+          merge: 'register',
+          operators: [],
+          sortable: false,
+          value,
+        }),
+    ...(help === helpKey ? {} : { help }),
+    ...said,
+  };
+};
 
 function specMeta(
   model: Model,

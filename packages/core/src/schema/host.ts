@@ -322,4 +322,14 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
       `alter table kith.file_part alter column data set storage external`,
     ],
   },
+  {
+    name: '0010-plugin-settings',
+    up: [
+      // What administrators said to plugins: a value, or a secret that is encrypted under a key derived from KITH_SECRET.
+      `create table kith.plugin_setting (
+         plugin text not null, name text not null, value jsonb, secret bytea,
+         changed_at timestamptz not null default now(), changed_by uuid,
+         primary key (plugin, name), check ((value is null) <> (secret is null)))`,
+    ],
+  },
 ];

@@ -1,5 +1,19 @@
 /** Two plugins for tests of switching: `shop`, and `yard`, which needs it, adds to its object and has something of every kind. */
-import { action, company, definePlugin, defineServer, everyone, longText, need, number, object, ref, select, text } from '@kith/sdk';
+import {
+  action,
+  company,
+  definePlugin,
+  defineServer,
+  everyone,
+  longText,
+  need,
+  number,
+  object,
+  ref,
+  secret,
+  select,
+  text,
+} from '@kith/sdk';
 
 export const shop = definePlugin({
   id: 'shop',
@@ -48,6 +62,7 @@ export const yard = definePlugin({
       views: { shelves: { type: 'table', columns: ['name', 'yard__shelf'] } },
     },
   },
+  settings: { gate: secret() },
   audiences: { keeper: { icon: 'key', of: 'shop.item' } },
   portals: {
     keeper: {

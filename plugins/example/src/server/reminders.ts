@@ -3,11 +3,11 @@ import type { Context, ExternalJob } from '@kith/sdk';
 import type { example } from '../plugin.ts';
 
 type Ctx = Context<typeof example>;
-const HOLD_DAYS = 3;
 
 /** One job for each loan that is late and of which nobody was told in the last days. */
 export async function remindAll(ctx: Ctx): Promise<void> {
   const now = ctx.clock();
+  const { holdDays } = await ctx.settings();
   const { data } = await ctx.asPlugin.query('example.loan', {
     filter: {
       and: [
@@ -18,7 +18,7 @@ export async function remindAll(ctx: Ctx): Promise<void> {
     limit: 500,
   });
   const told = await ctx.sql<{ loan: string }>`
-    select loan from example.reminded where at > ${new Date(now.getTime() - HOLD_DAYS * 86_400_000)}`;
+    select loan from example.reminded where at > ${new Date(now.getTime() - holdDays * 86_400_000)}`;
   const recent = new Set(told.map(({ loan }) => loan));
   await ctx.queueAll(
     'remind',
@@ -39,12 +39,13 @@ export const reminder: ExternalJob<typeof example> = {
     if (fields.status !== 'out' || borrower.email === null) return null;
     return { to: borrower.email, name: borrower.name, number: fields.number, due: fields.due };
   },
-  call: async (data, { services, key }) => {
+  call: async (data, { services, settings, key }) => {
     const { to, name, number, due } = data as { to: string; name: string; number: string; due: string };
+    const { closing } = await settings();
     return services.mail.send({
       to: { name, address: to },
       subject: `${number} was due on ${due}`,
-      text: `Please bring back ${number}, which was due on ${due}.`,
+      text: [`Please bring back ${number}, which was due on ${due}.`, closing].filter(Boolean).join('\n\n'),
       messageId: `<${key}@example.kith>`,
     });
   },

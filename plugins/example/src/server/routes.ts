@@ -1,5 +1,6 @@
 /** What the screens ask that no list answers. */
-import type { PluginRoute } from '@kith/sdk';
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Context, PluginAnswer, PluginCall, PluginRoute } from '@kith/sdk';
 import type { example } from '../plugin.ts';
 
 const MOST_SCANNED = 200;
@@ -39,16 +40,48 @@ export const routes: readonly PluginRoute<typeof example>[] = [
     access: 'staff',
     raw: true,
     summary: 'Takes back the loans whose numbers stand in the body, a line each',
-    handle: async ({ raw, headers, fail }, ctx) => {
-      if (!headers.get('content-type')?.startsWith('text/plain')) fail(415, 'unsupported_media_type', 'Send the numbers as text/plain.');
-      const numbers = [...new Set(new TextDecoder().decode(raw).split(/\s+/).filter(Boolean))];
-      if (numbers.length > MOST_SCANNED) fail(413, 'too_large', `Send at most ${MOST_SCANNED} numbers at a time.`);
-      const { data } = await ctx.records.query('example.loan', {
-        filter: { field: 'number', op: 'in', value: numbers },
-        limit: MOST_SCANNED,
-      });
-      for (const loan of data) await ctx.records.act('example.loan', loan.id, 'takeBack', { fine: true });
-      return { body: { back: data.length, unknown: numbers.filter((number) => !data.some(({ fields }) => fields.number === number)) } };
+    handle: (call, ctx) => takeBack(call, ctx.records),
+  },
+  // #region signed
+  {
+    // The box at the door says what lies in it. Nobody is signed in there: its signature stands for it.
+    method: 'POST',
+    path: '/returns',
+    access: 'public',
+    raw: true,
+    summary: 'Takes back what lies in the return box; signed with its key',
+    handle: async (call, ctx) => {
+      const { boxKey } = await ctx.secrets();
+      if (boxKey === null || !isSigned(call, boxKey)) call.fail(403, 'wrong_signature', 'The signature does not fit the body.');
+      return takeBack(call, ctx.asPlugin);
+    },
+  },
+  // #endregion
+  {
+    method: 'GET',
+    path: '/reminders',
+    access: 'admin',
+    summary: 'How many reminders there have been, and when the last was',
+    handle: async (_call, ctx) => {
+      const [row] = await ctx.sql<{ times: number; last: string | null }>`
+        select coalesce(sum(times), 0)::int as times, max(at) as last from example.reminded`;
+      return { body: { times: row!.times, last: row!.last } };
     },
   },
 ];
+
+async function takeBack({ raw, headers, fail }: PluginCall, records: Context<typeof example>['records']): Promise<PluginAnswer> {
+  if (!headers.get('content-type')?.startsWith('text/plain')) fail(415, 'unsupported_media_type', 'Send the numbers as text/plain.');
+  const numbers = [...new Set(new TextDecoder().decode(raw).split(/\s+/).filter(Boolean))];
+  if (numbers.length > MOST_SCANNED) fail(413, 'too_large', `Send at most ${MOST_SCANNED} numbers at a time.`);
+  const { data } = await records.query('example.loan', { filter: { field: 'number', op: 'in', value: numbers }, limit: MOST_SCANNED });
+  for (const loan of data) await records.act('example.loan', loan.id, 'takeBack', { fine: true });
+  return { body: { back: data.length, unknown: numbers.filter((number) => !data.some(({ fields }) => fields.number === number)) } };
+}
+
+/** Whether the header bears the HMAC-SHA256 of the body under this key, in hexadecimal. */
+function isSigned({ raw, headers }: PluginCall, key: string): boolean {
+  const right = createHmac('sha256', key).update(raw).digest();
+  const given = Buffer.from(headers.get('desk-signature') ?? '', 'hex');
+  return given.length === right.length && timingSafeEqual(given, right);
+}

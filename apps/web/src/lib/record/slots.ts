@@ -170,6 +170,22 @@ export async function widgets(on: On, language: Language): Promise<Slot[]> {
   });
 }
 
+/** Ids of the plugins that add something to their page in the settings. */
+export async function withSections(on: On): Promise<ReadonlySet<string>> {
+  return new Set((await enabled(on)).filter(({ slots }) => slots['settings.section']?.length).map(({ plugin }) => plugin.id));
+}
+
+/** What a plugin adds to its page in the settings. */
+export async function settingsSections(on: On, id: string, language: Language): Promise<Slot[]> {
+  const client = (await enabled(on)).find((one) => one.plugin.id === id);
+  const words = client?.plugin.locales[language] ?? client?.plugin.locales.en ?? {};
+  return (client?.slots['settings.section'] ?? []).map((slot) => ({
+    id: `${id}.${slot.id}`,
+    title: words[slot.title] ?? slot.title,
+    load: slot.load,
+  }));
+}
+
 /** Loads the plugins' own ways of showing values, and records on timelines. */
 export async function loadShows(app: App): Promise<void> {
   const clients = await enabled(app.plugins);

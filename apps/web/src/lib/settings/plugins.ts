@@ -1,5 +1,6 @@
 /** The plugins of this build as the API tells administrators of them. */
 import type { Part } from '@kith/sdk';
+import type { FieldMeta, FieldValue } from '@kith/ui/types.ts';
 
 export interface Kept {
   records: number;
@@ -33,9 +34,24 @@ export interface InstalledPlugin {
     schedules: number;
     consumers: number;
     importers: string[];
+    settings: number;
   };
   stored: Kept;
 }
+
+interface SettingBase {
+  name: string;
+  label: string;
+  help?: string;
+  /** Whether somebody has said something. */
+  set: boolean;
+  /** A secret that was stored under another KITH_SECRET. */
+  unreadable: boolean;
+  changedAt: string | null;
+  changedBy: string | null;
+}
+/** What administrators tell a plugin. */
+export type SettingMeta = (SettingBase & FieldMeta & { value: FieldValue }) | (SettingBase & { type: 'secret' });
 
 export interface PluginList {
   data: InstalledPlugin[];
