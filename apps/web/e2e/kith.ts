@@ -104,11 +104,16 @@ export interface Person {
 }
 
 /** A signed-in person with a browser context of their own. */
-export async function signIn(browser: Browser, kith: Kith, email: string, options: BrowserContextOptions = {}): Promise<Person> {
+export async function signIn(
+  browser: Browser,
+  kith: Pick<Kith, 'url'>,
+  email: string,
+  { password = PASSWORD, ...options }: BrowserContextOptions & { password?: string } = {},
+): Promise<Person> {
   const context = await browser.newContext({ baseURL: kith.url, ...options });
   const { request } = context;
   const headers = { origin: kith.url };
-  const answer = await request.post('/api/v1/session', { headers, data: { email, password: PASSWORD } });
+  const answer = await request.post('/api/v1/session', { headers, data: { email, password } });
   expect(answer.status(), `${email} signs in`).toBe(200);
   const page = await context.newPage();
   return {
