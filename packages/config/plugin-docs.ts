@@ -144,6 +144,8 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
         'CallTools',
         'QueuedJob',
         'Outcome',
+        'Fetch',
+        'FetchOptions',
         'Services',
         'OutgoingMail',
         'PluginRoute',

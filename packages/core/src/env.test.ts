@@ -38,6 +38,7 @@ test('unset means the embedded default', () => {
     healthPort: undefined,
     metricsPort: undefined,
     drainSeconds: 0,
+    fetchAllow: [],
   });
   expect(path.isAbsolute(env.dataDir)).toBe(true);
 });
@@ -54,6 +55,8 @@ test.each([
   ['PORT', { PORT: '70000' }, '65535'],
   ['PORT', { PORT: '-1' }, 'whole number'],
   ['HOST', { HOST: 'http://x' }, 'host name'],
+  ['KITH_FETCH_ALLOW', { KITH_FETCH_ALLOW: 'erp.internal, 10.0.0.0/33' }, '“10.0.0.0/33”'],
+  ['KITH_FETCH_ALLOW', { KITH_FETCH_ALLOW: 'http://erp.internal' }, 'a host, an address or a network'],
   ['ORIGIN', { ORIGIN: 'crm.example.com' }, 'https://crm.example.com'],
   ['ORIGIN', { ORIGIN: 'https://crm.example.com/app' }, 'must end after the host'],
   ['DATABASE_URL', { DATABASE_URL: 'mysql://x' }, 'postgres://'],

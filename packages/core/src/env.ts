@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
+import { isIP } from 'node:net';
 import path from 'node:path';
 import { BootError } from './errors.ts';
 
@@ -38,6 +39,8 @@ export interface Env {
   readonly metricsPort: number | undefined;
   /** Seconds for which a web that is to stop says so at /readyz before it takes nothing more. */
   readonly drainSeconds: number;
+  /** Hosts and networks of the house's own that plugins may call nevertheless. */
+  readonly fetchAllow: readonly string[];
   /** Whether `host` or `origin` can be reached from another machine. */
   readonly publicHost: boolean;
 }
@@ -74,6 +77,7 @@ export function readEnv(variables: Variables = process.env): Env {
   const healthPort = portOf('KITH_HEALTH_PORT', get('KITH_HEALTH_PORT'));
   const metricsPort = portOf('KITH_METRICS_PORT', get('KITH_METRICS_PORT'));
   const drainSeconds = secondsOf('KITH_DRAIN_SECONDS', get('KITH_DRAIN_SECONDS')) ?? 0;
+  const fetchAllow = allowOf(get('KITH_FETCH_ALLOW'));
   const publicHost = !isLoopback(host) || (origin !== undefined && !isLoopback(new URL(origin).hostname));
   const embedded = databaseUrl === undefined;
   const demo = oneOf('KITH_DEMO', get('KITH_DEMO'), ['northwind', 'none'] as const) ?? (embedded && !publicHost ? 'northwind' : 'none');
@@ -103,6 +107,7 @@ export function readEnv(variables: Variables = process.env): Env {
     healthPort,
     metricsPort,
     drainSeconds,
+    fetchAllow,
     publicHost,
   };
 }
@@ -135,6 +140,28 @@ function secondsOf(name: string, value: string | undefined): number | undefined 
   if (value === undefined) return undefined;
   if (!/^\d{1,3}$/.test(value)) throw new EnvError(name, `${name} is “${value}”, but it must be a whole number of seconds, such as 5.`);
   return Number(value);
+}
+
+function allowOf(value: string | undefined): string[] {
+  const entries = (value ?? '')
+    .split(',')
+    .map((one) => one.trim())
+    .filter(Boolean);
+  const wrong = entries.find((one) => !isAllowEntry(one));
+  if (wrong !== undefined)
+    throw new EnvError(
+      'KITH_FETCH_ALLOW',
+      `KITH_FETCH_ALLOW has “${wrong}”, but each entry must be a host, an address or a network, such as erp.internal, 10.0.0.7 or 10.1.0.0/16.`,
+    );
+  return entries;
+}
+
+/** Whether a text is one: a host's name, an address, or a network as `10.1.0.0/16`. */
+function isAllowEntry(text: string): boolean {
+  const [address = '', bits, more] = text.split('/');
+  const family = isIP(address);
+  if (bits !== undefined) return more === undefined && family !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
+  return family !== 0 || /^(?!-)[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(text);
 }
 
 function hostOf(value: string): string {

@@ -15,6 +15,7 @@ import { Consumers } from './jobs/consumers.ts';
 import { Jobs, SYSTEM_ACTOR } from './jobs/jobs.ts';
 import { Queues } from './jobs/queues.ts';
 import { EventTail, OutboxRelay } from './events/outbox.ts';
+import { Outgoing } from './fetch.ts';
 import { newId } from './ids.ts';
 import { EventStreams } from './events/streams.ts';
 import { LiveLists } from './live/lists.ts';
@@ -325,6 +326,9 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       closers.push(() => tail.close());
     }
     if (roles.includes('worker')) {
+      // Ends after the jobs that use it.
+      const outgoing = new Outgoing({ allow: env.fetchAllow });
+      closers.push(() => outgoing.close());
       const queues = new Queues({
         redisUrl: env.redisUrl,
         databaseUrl,
@@ -342,6 +346,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         queues,
         services: { mail: mailer.service() },
         settings,
+        outgoing,
         log,
         clock,
         ...options.background,

@@ -100,6 +100,8 @@ export interface TestOptions {
   background?: RuntimeOptions['background'];
   /** A mail server of the test's own. */
   smtpUrl?: string;
+  /** Hosts and networks near by that plugins may call: `['127.0.0.1']` for a server of the test's own. */
+  fetchAllow?: readonly string[];
   /** Queues on this Redis instead of Postgres. */
   redisUrl?: string;
 }
@@ -120,6 +122,7 @@ export const testEnv = (databaseUrl: string): Env => ({
   healthPort: undefined,
   metricsPort: undefined,
   drainSeconds: 0,
+  fetchAllow: [],
   publicHost: false,
 });
 
@@ -148,7 +151,12 @@ export async function createTestWorld(options: TestOptions): Promise<TestWorld> 
   const databaseUrl = await retrying(() => createDatabase(server, name, { template }));
   const caught: MailServer | undefined = whole && options.smtpUrl === undefined ? await mailServer() : undefined;
   const clock = testClock(options.clock);
-  const env: Env = { ...testEnv(databaseUrl), redisUrl: options.redisUrl, smtpUrl: options.smtpUrl ?? caught?.url };
+  const env: Env = {
+    ...testEnv(databaseUrl),
+    redisUrl: options.redisUrl,
+    smtpUrl: options.smtpUrl ?? caught?.url,
+    fetchAllow: options.fetchAllow ?? [],
+  };
   const log = options.log ?? createLog('error');
   const base = {
     plugins,

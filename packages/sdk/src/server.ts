@@ -385,6 +385,38 @@ export interface TransactionalJob<P> extends JobCommon {
   /** Does the jobs, as many as were handed over. What it throws is tried again later. */
   run: (jobs: readonly QueuedJob[], ctx: Context<P>) => Promise<void>;
 }
+/** A request to somebody outside. */
+export interface FetchOptions {
+  /** HTTP method; GET unless told. */
+  method?: string;
+  /** Headers by name. */
+  headers?: Readonly<Record<string, string>>;
+  /** What is sent. */
+  body?: string | Uint8Array<ArrayBuffer> | URLSearchParams;
+  /** `follow` unless told; each address that a redirection leads to is looked at as the first was. */
+  redirect?: 'follow' | 'manual' | 'error';
+  /** Ends the request earlier than the host would. */
+  signal?: AbortSignal;
+}
+/**
+ * Asks somebody outside over HTTP. Answers when the whole answer is there, whatever its status; at most 10 MB. Addresses of the
+ * house's own network are refused, but for those that KITH_FETCH_ALLOW names. Throws a {@link FetchError}.
+ */
+export type Fetch = (url: string | URL, options?: FetchOptions) => Promise<Response>;
+/** Why there is no answer. */
+export class FetchError extends Error {
+  override name = 'FetchError';
+  /**
+   * `refused`: it may not be asked; `unreachable`: there was no connection, so that nothing was handed over; `broken`: the
+   * connection broke or the time was up, and what was sent may have arrived; `too_large`: the answer is.
+   */
+  readonly code: 'refused' | 'unreachable' | 'broken' | 'too_large';
+  constructor(code: FetchError['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** What code gets that runs outside of transactions, where it may wait for somebody outside. */
 export interface CallTools<P = AnyPlugin> {
   /** The same for every attempt at one job, for those outside who can tell a repetition by it. */
@@ -393,6 +425,8 @@ export interface CallTools<P = AnyPlugin> {
   signal: AbortSignal;
   /** What the host lends: its mail server. */
   services: Services;
+  /** Asks somebody outside over HTTP, until `signal`. */
+  fetch: Fetch;
   /** As {@link Context.settings}. */
   settings: () => Promise<SettingsOf<P>>;
   /** As {@link Context.secrets}. */

@@ -1,5 +1,7 @@
 // #region test
 import { createHmac } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createTestWorld, type TestWorld } from '@kith/core/testing';
 import { catalogueProblems, type Rec } from '@kith/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,7 +11,7 @@ import { server } from './server.ts';
 
 let world: TestWorld;
 beforeAll(async () => {
-  world = await createTestWorld({ plugins: [server], as: 'member', clock: '2026-05-04T10:00:00Z' });
+  world = await createTestWorld({ plugins: [server], as: 'member', clock: '2026-05-04T10:00:00Z', fetchAllow: ['127.0.0.1'] });
 });
 afterAll(() => world.close());
 
@@ -201,6 +203,30 @@ describe('the lending desk', () => {
     expect((await put(signed('fifteen birds'))).body).toEqual({ back: 1, unknown: [] });
     await world.api('PATCH', settings, { holdDays: null, closing: null, boxKey: null }, admin);
     expect((await put(signed('fifteen birds'))).status).toBe(403);
+  });
+
+  it('tells the board of what is late', async () => {
+    const posted: { key: string | undefined; body: string }[] = [];
+    const chat = createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      request.on('end', () => {
+        posted.push({ key: request.headers.authorization, body });
+        response.end();
+      });
+    });
+    await new Promise<void>((resolve) => chat.listen(0, '127.0.0.1', resolve));
+    const { port } = chat.address() as AddressInfo;
+    const admin = await world.person('Anna', 'admin');
+    await world.api('PATCH', '/plugins/example/settings', { board: `http://127.0.0.1:${port}/late`, boardKey: 'four birds' }, admin);
+    const { loan } = await lend();
+    await act(loan, 'handOut');
+    world.clock.set('2026-05-20T06:30:00Z');
+    await world.settled();
+    expect(posted).toMatchObject([{ key: 'Bearer four birds' }]);
+    expect((JSON.parse(posted[0]!.body) as { loans: string[] }).loans).toContain(loan.fields.number);
+    await world.api('PATCH', '/plugins/example/settings', { board: null, boardKey: null }, admin);
+    await new Promise((resolve) => chat.close(resolve));
   });
 
   it('lets borrowers see and extend what is theirs, and wish', async () => {

@@ -220,6 +220,8 @@ export const example = definePlugin({
   settings: {
     holdDays: number({ integer: true, min: 1, max: 30, default: 3 }),
     closing: longText(),
+    board: url(),
+    boardKey: secret(),
     /** What signs the messages of the box at the door, into which people put what they bring back at night. */
     boxKey: secret(),
   },

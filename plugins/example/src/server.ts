@@ -2,6 +2,7 @@
 import { defineServer } from '@kith/sdk';
 import { feeOf } from './fee.ts';
 import { example } from './plugin.ts';
+import { board } from './server/board.ts';
 import { load } from './server/demo.ts';
 import { equipmentList } from './server/list.ts';
 import { remindAll, reminder } from './server/reminders.ts';
@@ -103,6 +104,8 @@ export const server = defineServer(example, {
     morning: { schedule: '0 6 * * *', lane: 'bulk', tries: 3, timeout: 60, batch: 1, run: (_jobs, ctx) => remindAll(ctx) },
     /** A mail to the borrower. It is a call to the outside: never made twice. */
     remind: reminder,
+    /** What the board is told. */
+    board,
   },
   // #endregion
   routes,

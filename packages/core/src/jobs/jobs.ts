@@ -23,6 +23,7 @@ import {
 import { CronExpressionParser } from 'cron-parser';
 import type pg from 'pg';
 import { isDatabaseError, isOutage } from '../errors.ts';
+import type { Outgoing } from '../fetch.ts';
 import { errorData, withIds, type Log } from '../log.ts';
 import { jobFailed, jobsDone, traced } from '../telemetry.ts';
 import { SYSTEM } from '../principal.ts';
@@ -40,6 +41,7 @@ export interface JobsOptions {
   queues: Queues;
   services: Services;
   settings: PluginSettings;
+  outgoing: Outgoing;
   log: Log;
   clock: () => Date;
   /** Milliseconds before a first repetition; doubled each time. */
@@ -446,11 +448,12 @@ export class Jobs {
   }
 
   #toolsOf(plugin: string, key: string, signal: AbortSignal): CallTools {
-    const { services, settings } = this.#o;
+    const { services, settings, outgoing } = this.#o;
     return {
       key,
       signal,
       services,
+      fetch: outgoing.until(signal),
       settings: () => settings.values(plugin),
       secrets: () => settings.secrets(plugin),
     };

@@ -7,7 +7,7 @@ type Ctx = Context<typeof example>;
 /** One job for each loan that is late and of which nobody was told in the last days. */
 export async function remindAll(ctx: Ctx): Promise<void> {
   const now = ctx.clock();
-  const { holdDays } = await ctx.settings();
+  const { holdDays, board } = await ctx.settings();
   const { data } = await ctx.asPlugin.query('example.loan', {
     filter: {
       and: [
@@ -20,10 +20,13 @@ export async function remindAll(ctx: Ctx): Promise<void> {
   const told = await ctx.sql<{ loan: string }>`
     select loan from example.reminded where at > ${new Date(now.getTime() - holdDays * 86_400_000)}`;
   const recent = new Set(told.map(({ loan }) => loan));
+  const due = data.filter(({ id }) => !recent.has(id));
   await ctx.queueAll(
     'remind',
-    data.filter(({ id }) => !recent.has(id)).map(({ id }) => ({ loan: id })),
+    due.map(({ id }) => ({ loan: id })),
   );
+  if (board !== null && due.length > 0)
+    await ctx.queue('board', { text: `${due.length} late`, loans: due.map(({ fields }) => fields.number) });
 }
 
 // #region external
