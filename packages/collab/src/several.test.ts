@@ -13,7 +13,8 @@ import { openPool } from '@kith/core/database';
 import { hasRedis, startRedis, type TestRedis } from '@kith/core/testing/redis';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { kith, startProcess, startProxy, type Process } from '../testing/cluster.ts';
+import { freePort, kith, startProcess, startProxy, type Process } from '../testing/cluster.ts';
+import { openBrowser, visit, type Visitor } from '../testing/visitor.ts';
 import { connectTo, until, type Client } from '../testing/world.ts';
 
 const built = existsSync(path.join(import.meta.dirname, '../../../apps/web/build/handler.js'));
@@ -28,6 +29,7 @@ describe.skipIf(!built)('two webs and two workers', () => {
   let proxy: Awaited<ReturnType<typeof startProxy>>;
   let pool: pg.Pool;
   let key: string;
+  let variables: Record<string, string>;
   const name = `kith_several_${randomBytes(4).toString('hex')}`;
   const postgres = process.env['KITH_TEST_POSTGRES']!;
 
@@ -35,7 +37,9 @@ describe.skipIf(!built)('two webs and two workers', () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'kith-several-'));
     database = await createDatabase(postgres, name);
     redis = hasRedis() ? await startRedis() : undefined;
-    const variables = {
+    const entrance = await freePort();
+    variables = {
+      ORIGIN: `http://127.0.0.1:${entrance}`,
       DATABASE_URL: database,
       KITH_SECRET: randomBytes(32).toString('hex'),
       KITH_DATA: folder,
@@ -47,7 +51,10 @@ describe.skipIf(!built)('two webs and two workers', () => {
     const all = await Promise.all((['web', 'web', 'worker', 'worker'] as const).map((role) => startProcess(role, variables)));
     webs = all.slice(0, 2);
     workers = all.slice(2);
-    proxy = await startProxy(webs.map(({ port }) => port));
+    proxy = await startProxy(
+      webs.map(({ port }) => port),
+      entrance,
+    );
     pool = openPool(database, 2, 'test');
     key = (JSON.parse(kith(['key', 'create', '--name', 'test', '--role', 'admin', '--json'], variables)) as { key: string }).key;
     const made = await call('POST', '/records/automation.workflow', {
@@ -130,9 +137,49 @@ describe.skipIf(!built)('two webs and two workers', () => {
     }
   }
 
+  const sorted = (text: string): string => [...text].sort().join('');
+  /** Two people with browsers at one record, who type into one field until they are told to stop. */
+  async function twoAtOne(
+    browser: Awaited<ReturnType<typeof openBrowser>>,
+    id: string,
+  ): Promise<{ all: Visitor[]; typing: () => Promise<string[]>; stop: () => Promise<void> }> {
+    const all = await Promise.all(
+      ['ann', 'ben'].map((who) => {
+        const person = { email: `${who}@example.com`, password: 'kith-kith-kith' };
+        kith(['user', 'create', '--email', person.email, '--role', 'member', '--password', person.password], variables);
+        return visit(browser, variables['ORIGIN']!, person, `${COMPANY}/${id}`);
+      }),
+    );
+    let going = true;
+    let ended: Promise<string[]> = Promise.resolve([]);
+    return {
+      all,
+      typing: () =>
+        (ended = Promise.all(
+          all.map(async ({ page }, who) => {
+            await page.getByLabel('Summary').click();
+            let typed = '';
+            for (let n = 0; going; n++) {
+              const word = `${who ? 'b' : 'a'}${n} `;
+              await page.keyboard.type(word, { delay: 20 });
+              typed += word;
+            }
+            return typed;
+          }),
+        )),
+      stop: async () => {
+        going = false;
+        await ended;
+      },
+    };
+  }
+
   it('are restarted one after another under people who type: nothing is lost, and nobody sees worse than “saving”', async () => {
     const ids = await Promise.all(['North', 'East', 'South', 'West'].map(company));
     const crowd = await people(ids);
+    const browser = await openBrowser();
+    const visitors = await twoAtOne(browser, await company('Middle'));
+    const written = visitors.typing();
     // Requests go on too, and each is answered.
     const answers: number[] = [];
     let going = true;
@@ -158,6 +205,19 @@ describe.skipIf(!built)('two webs and two workers', () => {
     await requests;
     await crowd.stop();
     await everythingOnce(ids, crowd);
+    await visitors.stop();
+    const words = await written;
+    for (const { page, words: said, faults } of visitors.all) {
+      await page.getByRole('status', { name: 'State of saving' }).filter({ hasText: 'Saved' }).waitFor({ timeout: 30_000 });
+      expect((await said()).sort()).toEqual(['Saved', 'Saving']);
+      expect(await faults()).toEqual([]);
+      await until(
+        async () => sorted(await page.getByLabel('Summary').inputValue()) === sorted(words.join('')),
+        'all that both typed',
+        20_000,
+      );
+    }
+    await browser.close();
     for (const { closes, notices } of crowd.clients) {
       expect(closes.filter((code) => code >= 4_000)).toEqual([]);
       expect(notices).toEqual([]);

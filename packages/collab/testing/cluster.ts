@@ -94,8 +94,11 @@ export async function startProcess(role: Process['role'], variables: Record<stri
   };
 }
 
-/** Sends a record's requests and sockets to one upstream, chosen by its path, and to the next where that one does not answer. */
-export async function startProxy(ports: readonly number[]): Promise<{ port: number; failed: () => number; close: () => Promise<void> }> {
+/** Sends a record's requests and sockets to one upstream, chosen by its path, and to the next where that one does not answer. @param at Its own port; any that is free unless told. */
+export async function startProxy(
+  ports: readonly number[],
+  at = 0,
+): Promise<{ port: number; failed: () => number; close: () => Promise<void> }> {
   const agents = new Map(ports.map((port) => [port, new http.Agent({ keepAlive: true })]));
   let failures = 0;
   const order = (url: string): number[] => {
@@ -152,7 +155,7 @@ export async function startProxy(ports: readonly number[]): Promise<{ port: numb
     };
     join(order(request.url ?? '/'));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
     failed: () => failures,
