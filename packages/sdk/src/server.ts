@@ -421,7 +421,7 @@ export class FetchError extends Error {
 export interface CallTools<P = AnyPlugin> {
   /** The same for every attempt at one job, for those outside who can tell a repetition by it. */
   key: string;
-  /** Aborted when its time is up, and when the process ends. */
+  /** Aborted when its time is up. */
   signal: AbortSignal;
   /** What the host lends: its mail server. */
   services: Services;

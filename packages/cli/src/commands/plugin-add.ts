@@ -87,8 +87,9 @@ function sourceOf(given: string, scratch: string): { folder: string; range?: str
     throw new CommandError('not_found', `“${given}” is neither a folder with a plugin nor the name of an npm package.`);
   let file: string;
   try {
+    // From here, where an .npmrc may name a registry of the house's own.
     const said = execFileSync('npm', ['pack', given, '--json', '--ignore-scripts', '--pack-destination', scratch], {
-      cwd: scratch,
+      cwd: root,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -1,5 +1,6 @@
 /** Plugins begun, taken in and taken out, in a copy of this tree: as the development server sees it, and all or nothing. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -137,6 +138,39 @@ describe('a plugin from outside', () => {
     // Nothing is left of it among the installed packages either.
     expect(fs.existsSync(path.join(copy.root, 'packages/installed/node_modules/kith-plugin-fleet'))).toBe(false);
   }, 180_000);
+
+  it('comes from a registry by its name, with its version in the lockfile', async () => {
+    const folder = variant((edit) => edit(PACKAGE, '"name": "kith-plugin-fleet"', '"name": "@fleet/kith-plugin"'));
+    const [packed] = JSON.parse(spawnSync('npm', ['pack', '--json', '--ignore-scripts'], { cwd: folder, encoding: 'utf8' }).stdout) as {
+      filename: string;
+    }[];
+    const registry = spawn(
+      process.execPath,
+      [path.join(root, 'packages/cli/src/testing/registry.ts'), path.join(folder, packed!.filename), path.join(folder, PACKAGE)],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const npmrc = path.join(copy.root, '.npmrc');
+    const own = fs.readFileSync(npmrc);
+    try {
+      const [address] = (await once(registry.stdout, 'data')) as [Buffer];
+      fs.appendFileSync(npmrc, `@fleet:registry=${address.toString().trim()}/\n`);
+      const before = copy.state();
+      const none = copy.kith('plugin', 'add', '@fleet/kith-plugin@9.9.9', '--json');
+      expect([none.status, JSON.parse(none.stderr)]).toMatchObject([1, { error: { code: 'not_found' } }]);
+      const added = copy.kith('plugin', 'add', '@fleet/kith-plugin', '--no-build', '--json');
+      expect(added.stderr).not.toContain('error');
+      expect(JSON.parse(added.stdout)).toMatchObject({ id: 'fleet', name: '@fleet/kith-plugin', version: '0.1.0' });
+      const read = (file: string): string => fs.readFileSync(path.join(copy.root, file), 'utf8');
+      expect(JSON.parse(read('package.json'))).toMatchObject({ kith: { plugins: ['@fleet/kith-plugin'] } });
+      expect(read('packages/installed/package.json')).toContain('"@fleet/kith-plugin": "^0.1.0"');
+      expect(read('pnpm-lock.yaml')).toContain("'@fleet/kith-plugin@0.1.0");
+      expect(copy.kith('plugin', 'remove', 'fleet', '--no-build').status).toBe(0);
+      expect(copy.state()).toEqual(before);
+    } finally {
+      registry.kill();
+      fs.writeFileSync(npmrc, own);
+    }
+  }, 120_000);
 });
 
 describe('with the development server running', () => {
