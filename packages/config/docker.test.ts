@@ -102,3 +102,10 @@ it('the proxy knows every web, keeps a record’s people together, and lets sock
     expect(status === 0 || /host not found in upstream/.test(stderr), stderr).toBe(true);
   }
 });
+
+it('a web that leaves serves for longer than the proxy holds the one before it for gone', () => {
+  const gone = [...read('docker/nginx.conf').matchAll(/fail_timeout=(\d+)s/g)].map(([, seconds]) => Number(seconds));
+  expect(gone).toHaveLength(2);
+  const { environment } = servicesOf('docker/compose.several.yaml')['web-1']!;
+  for (const seconds of gone) expect(Number(environment!['KITH_DRAIN_SECONDS'])).toBeGreaterThan(seconds);
+});

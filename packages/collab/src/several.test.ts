@@ -13,7 +13,7 @@ import { openPool } from '@kith/core/database';
 import { hasRedis, startRedis, type TestRedis } from '@kith/core/testing/redis';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort, kith, startProcess, startProxy, type Process } from '../testing/cluster.ts';
+import { freePort, hasNginx, kith, startNginx, startProcess, startProxy, type Process } from '../testing/cluster.ts';
 import { openBrowser, visit, type Visitor } from '../testing/visitor.ts';
 import { connectTo, until, type Client } from '../testing/world.ts';
 
@@ -26,7 +26,7 @@ describe.skipIf(!built)('two webs and two workers', () => {
   let redis: TestRedis | undefined;
   let webs: Process[];
   let workers: Process[];
-  let proxy: Awaited<ReturnType<typeof startProxy>>;
+  let proxy: { port: number; close: () => Promise<void> };
   let pool: pg.Pool;
   let key: string;
   let variables: Record<string, string>;
@@ -44,17 +44,15 @@ describe.skipIf(!built)('two webs and two workers', () => {
       KITH_SECRET: randomBytes(32).toString('hex'),
       KITH_DATA: folder,
       LOG_LEVEL: 'warn',
-      KITH_DRAIN_SECONDS: '1',
+      KITH_DRAIN_SECONDS: '3',
       ...(redis ? { REDIS_URL: redis.url } : {}),
     };
     // All four at once on an empty database: one migrates, the others wait for it.
     const all = await Promise.all((['web', 'web', 'worker', 'worker'] as const).map((role) => startProcess(role, variables)));
     webs = all.slice(0, 2);
     workers = all.slice(2);
-    proxy = await startProxy(
-      webs.map(({ port }) => port),
-      entrance,
-    );
+    const ports = webs.map(({ port }) => port);
+    proxy = hasNginx() ? await startNginx(ports, entrance) : await startProxy(ports, entrance);
     pool = openPool(database, 2, 'test');
     key = (JSON.parse(kith(['key', 'create', '--name', 'test', '--role', 'admin', '--json'], variables)) as { key: string }).key;
     const made = await call('POST', '/records/automation.workflow', {
@@ -227,7 +225,7 @@ describe.skipIf(!built)('two webs and two workers', () => {
     expect(new Set(answers)).toEqual(new Set([200]));
     for (const one of [...webs, ...workers]) expect(one.output()).not.toMatch(/"level":"error"/);
     crowd.clients.forEach((one) => one.leave());
-  }, 120_000);
+  }, 180_000);
 
   it('lose and double nothing when one of each is killed under load', async () => {
     const ids = await Promise.all(['Up', 'Down'].map(company));

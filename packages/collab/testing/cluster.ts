@@ -5,9 +5,10 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 
 const MAIN = path.join(import.meta.dirname, '../../cli/src/main.ts');
@@ -91,6 +92,49 @@ export async function startProcess(role: Process['role'], variables: Record<stri
       for (const one of [pid!, ...watched]) process.kill(one, 'SIGKILL');
     },
     output: () => output,
+  };
+}
+
+const NGINX = ['nginx', '/usr/sbin/nginx'].find((command) => spawnSync(command, ['-v']).status === 0);
+/** Whether nginx is there. Where KITH_NGINX=required, its absence is an error. */
+export function hasNginx(): boolean {
+  if (NGINX === undefined && process.env['KITH_NGINX'] === 'required') throw new Error('nginx is not installed');
+  return NGINX !== undefined;
+}
+
+/** The proxy of `docker/`, by its own configuration: only addresses are others. */
+export async function startNginx(ports: readonly number[], at: number): Promise<{ port: number; close: () => Promise<void> }> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'kith-nginx-'));
+  const configuration = readFileSync(path.join(import.meta.dirname, '../../../docker/nginx.conf'), 'utf8')
+    .replace(/^worker_processes auto;/m, `worker_processes 1;\ndaemon off;\npid ${folder}/pid;\nerror_log ${folder}/error.log warn;`)
+    .replace(
+      /^http \{/m,
+      `http {\n${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join('\n')}`,
+    )
+    .replace(/listen 8080;/, `listen 127.0.0.1:${at};`)
+    .replace(/web-(\d):8080/g, (_, number: string) => `127.0.0.1:${ports[Number(number) - 1]}`);
+  const file = path.join(folder, 'nginx.conf');
+  writeFileSync(file, configuration);
+  const checked = spawnSync(NGINX!, ['-t', '-p', folder, '-c', file], { encoding: 'utf8' });
+  if (checked.status !== 0) throw new Error(checked.stderr);
+  const nginx = spawn(NGINX!, ['-p', folder, '-c', file], { stdio: 'ignore' });
+  for (let tries = 0; ; tries++) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = net.connect(at, '127.0.0.1', () => (socket.destroy(), resolve(true)));
+      socket.once('error', () => resolve(false));
+    });
+    if (open) break;
+    if (tries > 100) throw new Error(`nginx does not listen: ${readFileSync(path.join(folder, 'error.log'), 'utf8')}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return {
+    port: at,
+    close: async () => {
+      const gone = new Promise((resolve) => nginx.once('exit', resolve));
+      nginx.kill('SIGTERM');
+      await gone;
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
 }
 
