@@ -30,7 +30,7 @@ import { Records, type Committed } from './records/door.ts';
 import type { FieldNumbers } from './records/documents.ts';
 import { history, type HistoryEntry } from './records/history.ts';
 import { checkDatabase as check, type Check } from './operation/doctor.ts';
-import { problem, requestId } from './rest/http.ts';
+import { isNear, problem, requestId } from './rest/http.ts';
 import { dispatch, type Seen } from './rest/routes.ts';
 import { readFacets } from './schema/facets.ts';
 import { migrate as migrateSchema, pendingMigrations } from './schema/migrate.ts';
@@ -489,6 +489,7 @@ async function answer(runtime: Runtime, request: Request, ip: string): Promise<R
         return answered;
       },
       'server',
+      isNear(ip) ? request.headers : null,
     ),
   );
   requestAnswered(request.method, seen.route, response.status, (performance.now() - began) / 1_000);

@@ -15,7 +15,7 @@ let world: TestWorld;
 let telemetry: Telemetry;
 let key: string;
 let port: number;
-const spans: { name: string; attributes: string }[] = [];
+const spans: { name: string; attributes: string; traceId: string; parentSpanId?: string | undefined }[] = [];
 const lines: string[] = [];
 const collector = http.createServer((request, response) => {
   let body = '';
@@ -23,6 +23,8 @@ const collector = http.createServer((request, response) => {
   request.on('end', () => {
     interface Span {
       name: string;
+      traceId: string;
+      parentSpanId?: string;
       attributes?: unknown;
       status?: unknown;
       events?: unknown;
@@ -30,8 +32,8 @@ const collector = http.createServer((request, response) => {
     if (request.url === '/v1/traces')
       for (const resource of (JSON.parse(body) as { resourceSpans: { scopeSpans: { spans: Span[] }[] }[] }).resourceSpans)
         for (const scope of resource.scopeSpans)
-          for (const { name, attributes, status, events } of scope.spans)
-            spans.push({ name, attributes: JSON.stringify({ attributes, status, events }) });
+          for (const { name, attributes, status, events, traceId, parentSpanId } of scope.spans)
+            spans.push({ name, traceId, parentSpanId, attributes: JSON.stringify({ attributes, status, events }) });
     response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
   });
 });
@@ -108,6 +110,21 @@ it('answers with an id, a proxy’s where it is one of the house and well-formed
     [undefined, '10.1.2.3'],
   ] as const)
     expect(await ask(id, ip)).toMatch(/^[0-9a-f]{16}$/);
+});
+
+it('is part of the trace that a proxy of the house began, and of no stranger’s', async () => {
+  const [trace, parent] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7'];
+  const ask = (ip: string, traceparent: string): Promise<Response> =>
+    world.runtime.api.handle(
+      new Request('http://kith.internal/api/v1/openapi.json', { headers: { traceparent, authorization: `Bearer ${key}` } }),
+      { ip },
+    );
+  await ask('203.0.113.9', `00-${trace}-${parent}-01`);
+  await ask('10.1.2.3', 'no trace');
+  await ask('10.1.2.3', `00-${trace}-${parent}-01`);
+  const asked = (): typeof spans => spans.filter(({ name }) => name.endsWith('/openapi.json'));
+  await expect.poll(() => asked().length, { timeout: 15_000 }).toBe(3);
+  expect(asked().filter(({ traceId, parentSpanId }) => traceId === trace && parentSpanId === parent)).toHaveLength(1);
 });
 
 it('tells nobody’s name, address or number: not in logs, metrics or traces, whatever goes wrong', async () => {

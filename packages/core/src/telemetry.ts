@@ -13,6 +13,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { env as standard } from 'node:process';
 import {
   metrics,
+  propagation,
   SpanKind,
   SpanStatusCode,
   trace,
@@ -20,6 +21,7 @@ import {
   type Attributes,
   type Histogram,
   type Counter,
+  type TextMapGetter,
   type Tracer,
 } from '@opentelemetry/api';
 import { LANES } from '@kith/sdk';
@@ -78,6 +80,8 @@ export function flushed(documents: number, updates: number, seconds: number): vo
   instruments?.flush.record(seconds, { documents: documents > 1 ? 'several' : 'one' });
   instruments?.flushUpdates.record(updates);
 }
+const HEADERS: TextMapGetter<Headers> = { get: (headers, name) => headers.get(name) ?? undefined, keys: (headers) => [...headers.keys()] };
+
 /** Jobs of a handler were dealt with. */
 export function jobsDone(handler: string, seconds: number): void {
   instruments?.job.record(seconds, { handler });
@@ -86,16 +90,21 @@ export function jobFailed(handler: string): void {
   instruments?.jobFailures.add(1, { handler });
 }
 
-/** Does `work` as a span of a trace, if traces are wanted. */
+/**
+ * Does `work` as a span of a trace, if traces are wanted.
+ * @param carrier Headers that may name the trace that it is part of (W3C Trace Context)
+ */
 export function traced<T>(
   name: string,
   attributes: Attributes,
   work: () => Promise<T>,
   kind: 'server' | 'consumer' | 'internal' = 'internal',
+  carrier: Headers | null = null,
 ): Promise<T> {
   if (!tracer) return work();
   const kinds = { server: SpanKind.SERVER, consumer: SpanKind.CONSUMER, internal: SpanKind.INTERNAL };
-  return tracer.startActiveSpan(name, { attributes, kind: kinds[kind] }, async (span) => {
+  const from = carrier ? propagation.extract(context.active(), carrier, HEADERS) : context.active();
+  return tracer.startActiveSpan(name, { attributes, kind: kinds[kind] }, from, async (span) => {
     try {
       return await work();
     } catch (error) {
@@ -202,6 +211,8 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       : wanted.endsWith('traceidratio')
         ? new TraceIdRatioBasedSampler(Number.isFinite(share) ? share : 1)
         : new AlwaysOnSampler();
+    const { W3CTraceContextPropagator } = await import('@opentelemetry/core');
+    propagation.setGlobalPropagator(new W3CTraceContextPropagator());
     context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
     const provider = new TracerProvider({
       resource,
@@ -216,6 +227,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       tracer = undefined;
       trace.disable();
       context.disable();
+      propagation.disable();
       await provider.shutdown();
     });
   }

@@ -32,7 +32,7 @@ export function problem(error: KithError, instance: string): Response {
   });
 }
 
-/** A proxy on this machine or its network may have given the request its id; of others none is taken. */
+/** A proxy on this machine or its network may have given the request its id and its trace; of others none is taken. */
 const NEAR = new BlockList();
 for (const [network, bits] of [
   ['10.0.0.0', 8],
@@ -48,11 +48,14 @@ for (const [network, bits] of [
 ] as const)
   NEAR.addSubnet(network, bits, 'ipv6');
 
+/** Whether somebody at this address is on this machine or its network, as a proxy is. */
+export const isNear = (ip: string): boolean =>
+  ip.startsWith('::ffff:') ? NEAR.check(ip.slice(7)) : isIPv6(ip) ? NEAR.check(ip, 'ipv6') : isIPv4(ip) && NEAR.check(ip);
+
 /** The id of a request: what a proxy near by gave it, where that is well-formed, or a new one. */
 export function requestId(given: string | null, ip: string): string {
-  const near = ip.startsWith('::ffff:') ? NEAR.check(ip.slice(7)) : isIPv6(ip) ? NEAR.check(ip, 'ipv6') : isIPv4(ip) && NEAR.check(ip);
   // At least one letter: a number alone might be somebody's.
-  return given !== null && near && /^(?=[^a-zA-Z]*[a-zA-Z])[A-Za-z0-9_-]{8,64}$/.test(given) ? given : randomBytes(8).toString('hex');
+  return given !== null && isNear(ip) && /^(?=[^a-zA-Z]*[a-zA-Z])[A-Za-z0-9_-]{8,64}$/.test(given) ? given : randomBytes(8).toString('hex');
 }
 
 const TITLES: Record<number, string> = {
