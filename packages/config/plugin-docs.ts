@@ -77,6 +77,7 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
         'PortalPage',
         'PortalSelection',
         'Metric',
+        'Permission',
       ].map((type) => [`${SDK}/plugin.ts`, type] as const),
     ],
   ],

@@ -143,6 +143,14 @@ export function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServ
         throw new BootError(
           `Plugin "${plugin.id}": importer "${name}" makes records of "${object}", which no plugin of this build declares`,
         );
+  for (const { plugin, routes = [] } of servers) {
+    for (const { access, method, path } of routes) {
+      if (typeof access !== 'object' || model.permissions.has(`${plugin.id}.${access.permission}`)) continue;
+      throw new BootError(
+        `Plugin "${plugin.id}": route ${method} ${path} names the permission "${access.permission}"; declare it under permissions`,
+      );
+    }
+  }
   return model;
 }
 

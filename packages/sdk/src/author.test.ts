@@ -27,7 +27,7 @@ const base = definePlugin({
 });
 const plugin = { id: 'late', version: '1.0.0', sdk: '^1.0.0', part: 'operational', locales: { en: { 'plugin.late': 'Late' } } } as const;
 const late = definePlugin({
-  ...plugin, needs: [need(base, '^1.0.0')], settings: { fee: number({ default: 2 }), apiKey: secret() },
+  ...plugin, needs: [need(base, '^1.0.0')], permissions: { waive: { roles: ['manager'] } }, settings: { fee: number({ default: 2 }), apiKey: secret() },
   objects: {
     job: object({
       icon: 'x', title: ['name'],
@@ -108,6 +108,21 @@ const MISTAKES: readonly [what: string, code: string, says: string][] = [
     'a secret read as if it were there',
     `defineServer(late, { actions: { job: { close: async (_call, ctx) => void (await ctx.secrets()).apiKey.length } } });`,
     `is possibly 'null'.`,
+  ],
+  [
+    'a route for a permission that was not declared',
+    `defineServer(late, { actions: { job: { close: () => undefined } }, routes: [{ method: 'GET', path: '/x', access: { permission: 'wiave' }, summary: '', handle: async () => ({}) }] });`,
+    `Type '"wiave"' is not assignable to type '"waive"'.`,
+  ],
+  [
+    'a page for a permission that was not declared',
+    `defineClient(late, { 'nav.page': [{ id: 'p', title: 'plugin.late', icon: 'x', permission: 'wiave', load }] });`,
+    `Type '"wiave"' is not assignable to type '"waive"`,
+  ],
+  [
+    'a permission for a role that there is not',
+    `definePlugin({ ...plugin, permissions: { waive: { roles: ['boss'] } } });`,
+    `Type '"boss"' is not assignable to type '"admin" | "manager" | "member" | "reader"'.`,
   ],
   ['a server without its handlers', `defineServer(late, {});`, `Property 'actions' is missing in type '{}' but required`],
   [

@@ -1,5 +1,5 @@
 /** The browser half of a plugin: contributions to one typed map of slots, loaded lazily. */
-import type { AnyPlugin, ObjectsOf } from './plugin.ts';
+import type { AnyPlugin, ObjectsOf, PermissionsOf } from './plugin.ts';
 
 /** A Svelte component behind a lazy import. Typed by the package that renders it (@kith/ui). */
 export type Lazy = () => Promise<{ default: unknown }>;
@@ -32,8 +32,8 @@ export interface Slots<P> {
   'list.create': OnObject<P> & { id: string; load: Lazy };
   /** What is said above a list. Nothing is shown while it is empty. Props: `{ view }`, the id of the view. */
   'list.banner': OnObject<P> & { id: string; load: Lazy };
-  /** A page for the staff, in the rail's section of its plugin's part. Props: `{}`. */
-  'nav.page': Titled<P> & { icon: string; load: Lazy };
+  /** A page for the staff, in the rail's section of its plugin's part; `permission`: for those who have it. Props: `{}`. */
+  'nav.page': Titled<P> & { icon: string; permission?: PermissionsOf<P>; load: Lazy };
   /** A page of every portal, beside the lists that its declaration names. Props: `{ portal }`. `admin`: for the partners' administrators only. */
   'portal.page': Titled<P> & { icon: string; admin?: boolean; load: Lazy };
   /** What a portal shows of a record, in the place of the list of its fields. Props: `{ portal, record }`. */

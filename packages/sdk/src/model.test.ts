@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  action,
   buildModel,
   company,
   definePlugin,
@@ -7,8 +8,10 @@ import {
   longText,
   ModelError,
   need,
+  not,
   number,
   object,
+  permission,
   ref,
   select,
   text,
@@ -69,6 +72,22 @@ describe('buildModel', () => {
       'a field with the name of a system column',
       [{ ...a, objects: { thing: { ...a.objects.thing, fields: { ...a.objects.thing.fields, version: text() } } } }],
       /field "version" of a\.thing must be/,
+    ],
+    [
+      'a permission for a role that there is not',
+      [{ ...a, permissions: { x: { roles: ['boss' as 'admin'] } } }],
+      /permission "x" is for "boss"/,
+    ],
+    ['a permission with a bad name', [{ ...a, permissions: { 'x-y': { roles: [] } } }], /permission "x-y" must be a word in camelCase/],
+    [
+      'an access by a permission that was not declared',
+      [{ ...a, objects: { thing: { ...a.objects.thing, access: { read: not(permission('x')) } } } }],
+      /access of a\.thing names the permission "x"; declare it under permissions/,
+    ],
+    [
+      'an action by a permission that was not declared',
+      [{ ...a, objects: { thing: { ...a.objects.thing, actions: { go: action({ permission: permission('x') }) } } } }],
+      /action a\.thing\.go names the permission "x"/,
     ],
     ['a setting of a wrong kind', [{ ...a, settings: { x: ref('a.thing') } }], /setting "x" is of type ref; use one of text,/],
     ['a setting that must be there', [{ ...a, settings: { x: text({ required: true }) } }], /setting "x" has "required"/],
@@ -143,6 +162,7 @@ describe('portals', () => {
       /is of "z\.q", which no installed plugin declares/,
     ],
     ['a portal for nobody', opened({}, { audiences: {} }), /for an audience that no installed plugin declares/],
+    ['rows by a permission', opened({ rows: permission('x') }), /decides c\.job by a permission, which only staff have/],
     ['a field that is not there', opened({ read: ['nmae'] }), /names a field "nmae"/],
     ['an action that is not there', opened({ actions: ['go'] }), /names an action "go"/],
     ['writing without reading', opened({ write: ['memo'] }), /lets "memo" be written but not read/],

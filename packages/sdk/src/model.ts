@@ -15,7 +15,7 @@ import {
   type PortalSelection,
   type View,
 } from './plugin.ts';
-import { DEFAULT_ACCESS, type Access, type Rule } from './rule.ts';
+import { DEFAULT_ACCESS, ROLES, type Access, type Role, type Rule } from './rule.ts';
 import type { Filter } from './filter.ts';
 import { defaultOf, RECORDS_ONLY, SETTING_TYPES, checkSetting } from './settings.ts';
 import { isVersion, satisfies } from './version.ts';
@@ -88,6 +88,17 @@ export interface ModelAudience extends Audience {
   changed: string[];
 }
 
+/** A named right, and who has it now. */
+export interface ModelPermission {
+  /** `plugin.key` */
+  name: string;
+  plugin: string;
+  key: string;
+  declared: readonly Role[];
+  /** The host keeps this list to what administrators have said; rules that name the permission hold the list itself. */
+  roles: Role[];
+}
+
 /**
  * While plugins are switched off, `plugins`, `objects`, `audiences` and `incoming` are without them, and so are views and
  * actions of objects; fields and portals that they added stay and are marked, since columns and documents are kept.
@@ -96,6 +107,8 @@ export interface Model {
   plugins: Map<string, AnyPlugin>;
   objects: Map<string, ModelObject>;
   audiences: Map<string, ModelAudience>;
+  /** By full name. In rules of objects and actions, permissions stand as roles. */
+  permissions: Map<string, ModelPermission>;
   /** References into each object: who points here, by which field. */
   incoming: Map<string, { object: ModelObject; field: ModelField }[]>;
   /** All plugins of this build and all their objects, switched on or off: what is stored is theirs. */
@@ -121,12 +134,23 @@ const SYSTEM_TYPES: Readonly<Record<string, Field['type']>> = {
 /** Schemas that belong to Postgres or to the host itself. */
 export const RESERVED_IDS: readonly string[] = ['kith', 'public', 'information', 'pg', 'custom', 'system'];
 
-/** Resolves plugins into a model, or throws a {@link ModelError}. Order of the list does not matter. */
-export function buildModel(plugins: readonly AnyPlugin[]): Model {
+/**
+ * Resolves plugins into a model, or throws a {@link ModelError}. Order of the list does not matter.
+ * @param known Permissions of another model of the same plugins: who has them is the same here.
+ */
+export function buildModel(plugins: readonly AnyPlugin[], known: Model['permissions'] = new Map()): Model {
   const installed = { plugins: new Map<string, AnyPlugin>(), objects: new Map<string, ModelObject>() };
-  const model: Model = { plugins: new Map(), objects: new Map(), audiences: new Map(), incoming: new Map(), installed };
+  const model: Model = {
+    plugins: new Map(),
+    objects: new Map(),
+    audiences: new Map(),
+    permissions: new Map(),
+    incoming: new Map(),
+    installed,
+  };
   for (const plugin of inOrder(plugins)) {
     model.plugins.set(plugin.id, plugin);
+    addPermissions(model, plugin, known);
     for (const [key, declared] of Object.entries(plugin.objects ?? {})) addObject(model, plugin, key, declared);
   }
   for (const plugin of model.plugins.values()) {
@@ -193,9 +217,44 @@ function inOrder(plugins: readonly AnyPlugin[]): AnyPlugin[] {
   return sorted;
 }
 
+function addPermissions(model: Model, { id, permissions = {} }: AnyPlugin, known: Model['permissions']): void {
+  for (const [key, { roles }] of Object.entries(permissions)) {
+    const say = (text: string): never => {
+      throw new ModelError(`Plugin "${id}": permission "${key}" ${text}`);
+    };
+    if (!IDENTIFIER.test(key)) say('must be a word in camelCase');
+    const wrong = roles.find((role) => !ROLES.includes(role));
+    if (wrong !== undefined) say(`is for "${String(wrong)}", which is no role; use some of ${ROLES.join(', ')}`);
+    const name = `${id}.${key}`;
+    const declared = ROLES.filter((role) => role === 'admin' || roles.includes(role));
+    model.permissions.set(name, known.get(name) ?? { name, plugin: id, key, declared, roles: [...declared] });
+  }
+}
+
+/** A rule in which permissions are the roles that have them, now and whenever that changes. */
+function resolved(model: Model, plugin: string, where: string, rule: Rule): Rule {
+  const inner = (one: Rule): Rule => resolved(model, plugin, where, one);
+  if ('and' in rule) return { and: rule.and.map(inner) };
+  if ('or' in rule) return { or: rule.or.map(inner) };
+  if ('not' in rule) return { not: inner(rule.not) };
+  if (!('permission' in rule)) return rule;
+  const found = model.permissions.get(`${plugin}.${rule.permission}`);
+  if (!found) throw new ModelError(`Plugin "${plugin}": ${where} names the permission "${rule.permission}"; declare it under permissions`);
+  return { role: found.roles };
+}
+
+/** Whether a rule asks for a permission of the staff. */
+function namesPermission(rule: Rule): boolean {
+  if ('and' in rule) return rule.and.some(namesPermission);
+  if ('or' in rule) return rule.or.some(namesPermission);
+  return 'not' in rule ? namesPermission(rule.not) : 'permission' in rule;
+}
+
 function addObject(model: Model, plugin: AnyPlugin, key: string, declared: NonNullable<AnyPlugin['objects']>[string]): void {
   const name = `${plugin.id}.${key}`;
   if (!IDENTIFIER.test(key)) throw new ModelError(`Plugin "${plugin.id}": object "${key}" must be a word in camelCase`);
+  const may = (verb: keyof Access): Rule =>
+    resolved(model, plugin.id, `access of ${name}`, declared.access?.[verb] ?? DEFAULT_ACCESS[verb]);
   const object: ModelObject = {
     name,
     plugin: plugin.id,
@@ -208,7 +267,7 @@ function addObject(model: Model, plugin: AnyPlugin, key: string, declared: NonNu
     search: declared.search ?? [],
     unique: declared.unique ?? [],
     stages: declared.stages,
-    access: { ...DEFAULT_ACCESS, ...declared.access },
+    access: { read: may('read'), create: may('create'), update: may('update'), delete: may('delete') },
     views: new Map(),
     actions: new Map(),
     facets: [],
@@ -216,7 +275,10 @@ function addObject(model: Model, plugin: AnyPlugin, key: string, declared: NonNu
   };
   for (const [field, spec] of Object.entries(declared.fields)) addField(object, plugin.id, field, field, spec);
   for (const [id, view] of Object.entries(declared.views ?? {})) object.views.set(id, { ...view, plugin: plugin.id });
-  for (const [id, one] of Object.entries(declared.actions ?? {})) object.actions.set(id, { ...one, plugin: plugin.id });
+  for (const [id, one] of Object.entries(declared.actions ?? {})) {
+    const may = one.permission && { permission: resolved(model, plugin.id, `action ${name}.${id}`, one.permission) };
+    object.actions.set(id, { ...one, ...may, plugin: plugin.id });
+  }
   model.objects.set(name, object);
 }
 
@@ -282,6 +344,7 @@ function openPortal(model: Model, plugin: AnyPlugin, key: string, portal: AnyPor
   for (const [name, declared] of Object.entries(portal.objects)) {
     const object = model.objects.get(name);
     if (!declared || !object) return say(`opens "${name}", which no installed plugin declares`);
+    if (namesPermission(declared.rows)) say(`decides ${name} by a permission, which only staff have`);
     if (object.portals.has(key)) say(`opens ${name}, which another plugin has opened to it already`);
     object.portals.set(key, {
       rows: declared.rows,
@@ -526,6 +589,7 @@ export function labelKeys(plugin: AnyPlugin): string[] {
   }
   for (const audience of Object.keys(plugin.audiences ?? {})) keys.push(`audience.${audience}`);
   for (const workflow of Object.keys(plugin.workflows ?? {})) keys.push(`workflow.${workflow}`);
+  for (const permission of Object.keys(plugin.permissions ?? {})) keys.push(`permission.${permission}`);
   for (const metric of Object.keys(plugin.metrics ?? {})) keys.push(`metric.${metric}`);
   for (const [name, spec] of Object.entries(plugin.settings ?? {})) {
     keys.push(`setting.${name}`);

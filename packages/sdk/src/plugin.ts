@@ -4,7 +4,7 @@
  */
 import type { Field, Option, ValueOf } from './field.ts';
 import type { Filter } from './filter.ts';
-import type { Access, Rule } from './rule.ts';
+import type { Access, Role, Rule } from './rule.ts';
 import type { CheckSettings, Settings } from './settings.ts';
 import type { ShippedWorkflow } from './workflow.ts';
 
@@ -136,6 +136,12 @@ export interface Metric<O extends string = string, S extends string = string> {
   over?: string;
 }
 
+/** A named right of a plugin, such as to waive a fee. Its name is `permission.<key>` in the catalogue. */
+export interface Permission {
+  /** Who has it unless an administrator says otherwise; administrators always have it. */
+  roles: readonly Role[];
+}
+
 type Summable<F> = { [K in keyof F & string]: F[K] extends { type: 'money' | 'number' } ? K : never }[keyof F & string];
 /** The metrics that a plugin may declare over these objects. */
 export type MetricOf<M> = {
@@ -200,6 +206,7 @@ export interface AnyPlugin {
   portals?: Record<string, AnyPortal>;
   workflows?: Record<string, ShippedWorkflow>;
   metrics?: Record<string, Metric>;
+  permissions?: Record<string, Permission>;
   settings?: Settings;
   locales: Record<string, Catalogue>;
 }
@@ -272,6 +279,7 @@ export function definePlugin<
   const E extends Record<string, Extension> = Record<never, never>,
   const L extends Catalogue = Catalogue,
   const S extends Record<string, { type: string }> = Record<never, never>,
+  const R extends Record<string, Permission> = Record<never, never>,
 >(declaration: {
   /** Name of the plugin in code, and of its schema in the database: a word of letters and digits that begins with a small letter. Never changed later. */
   id: Id;
@@ -298,14 +306,19 @@ export function definePlugin<
   /** Figures that dashboards show, by key. */
   metrics?: Record<string, MetricOf<OwnObjects<{ id: Id; objects: O }> & NeededObjects<{ needs: N }>>>;
   /**
+   * Named rights, by key: for rules (`permission('waive')`), routes and pages. Administrators give them to roles and take them
+   * away. A permission's name is `permission.<key>` in the catalogue.
+   */
+  permissions?: R;
+  /**
    * What administrators say to the plugin, by key: fields, whose `default` holds until somebody says otherwise, and secrets.
    * A setting's name is `setting.<key>` in the catalogue, and what it is for `setting.<key>.help`, where that is said.
    */
   settings?: S & CheckSettings<NoInfer<S>>;
   /** Texts per language; English is complete, the others have the same keys. */
   locales: { en: L } & Record<string, { [K in keyof L]: string }>;
-}): Plugin<Id, O, N, L, S> {
-  return declaration as unknown as Plugin<Id, O, N, L, S>;
+}): Plugin<Id, O, N, L, S, R> {
+  return declaration as unknown as Plugin<Id, O, N, L, S, R>;
 }
 
 /** A declared plugin, with its names in its type. */
@@ -315,6 +328,7 @@ export interface Plugin<
   N extends readonly Need[] = readonly Need[],
   L extends Catalogue = Catalogue,
   S = Settings,
+  R = Record<string, Permission>,
 > {
   id: Id;
   version: string;
@@ -328,9 +342,13 @@ export interface Plugin<
   portals?: Record<string, AnyPortal>;
   workflows?: Record<string, ShippedWorkflow>;
   metrics?: Record<string, Metric>;
+  permissions?: R;
   settings?: S;
   locales: { en: L } & Record<string, Catalogue>;
 }
+
+/** The names of a plugin's own permissions. */
+export type PermissionsOf<P> = P extends { permissions?: infer R } ? keyof NonNullable<R> & string : never;
 
 /** Fields of one object as a record carries them. */
 export type RecordFields<F extends Fields> = { [K in keyof F]: ValueOf<F[K]> | null };

@@ -13,6 +13,8 @@ export type Rule =
   | { everyone: true }
   | { nobody: true }
   | { role: Role[] }
+  /** Staff whose role has this named permission of the plugin. */
+  | { permission: string }
   /** The acting user is the value of this user field. */
   | { owner: string }
   /** The acting partner's company is the value of this reference, or the record itself for `id`. */
@@ -27,6 +29,8 @@ export type Rule =
 export const everyone: Rule = { everyone: true };
 export const nobody: Rule = { nobody: true };
 export const role = (...roles: Role[]): Rule => ({ role: roles });
+/** Whoever has a permission that the same plugin declares under `permissions`. */
+export const permission = (name: string): Rule => ({ permission: name });
 export const owner = (field: string): Rule => ({ owner: field });
 export const company = (field: string): Rule => ({ company: field });
 export const guest: Rule = { guest: true };

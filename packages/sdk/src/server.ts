@@ -2,7 +2,7 @@
 import type { AnyRef, FieldValue, ValueOf } from './field.ts';
 import type { Filter } from './filter.ts';
 import type { Model } from './model.ts';
-import type { AnyObject, AnyPlugin, Fields, FieldsOf, ObjectsOf, RecordFields } from './plugin.ts';
+import type { AnyObject, AnyPlugin, Fields, FieldsOf, ObjectsOf, PermissionsOf, RecordFields } from './plugin.ts';
 import type { Role } from './rule.ts';
 import type { SecretsOf, SettingsOf } from './settings.ts';
 
@@ -498,8 +498,11 @@ export interface PluginRoute<P> {
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** `/runs/{id}/steps` */
   path: string;
-  /** Who may call it before anything else is looked at. `public`: `handle` checks a signature itself. */
-  access: 'public' | 'staff' | 'lead' | 'admin';
+  /**
+   * Who may call it before anything else is looked at: anybody (`public`: `handle` checks a signature itself), the staff, its
+   * administrators and managers (`lead`), its administrators, or whoever of the staff has a permission of this plugin.
+   */
+  access: 'public' | 'staff' | 'lead' | 'admin' | { permission: PermissionsOf<P> };
   /** One line for the API's description. */
   summary: string;
   /** Takes a body of any type, at most 2 MB, and does not parse it: it stands in the call's `raw`. */

@@ -22,7 +22,10 @@ export const client = defineClient(example, {
   'list.action': [{ id: 'check', object: 'example.equipment', load: () => import('./ui/listActions.ts') }],
   'list.create': [{ id: 'wish', object: 'example.wish', load: () => import('./ui/create.ts') }],
   'list.banner': [{ id: 'late', object: 'example.loan', load: () => import('./ui/LateBanner.svelte') }],
-  'nav.page': [{ id: 'desk', title: 'page.desk', icon: 'hand', load: () => import('./ui/Desk.svelte') }],
+  'nav.page': [
+    { id: 'desk', title: 'page.desk', icon: 'hand', load: () => import('./ui/Desk.svelte') },
+    { id: 'waived', title: 'page.waived', icon: 'coins', permission: 'waive', load: () => import('./ui/Waived.svelte') },
+  ],
   'portal.page': [{ id: 'rules', title: 'page.rules', icon: 'book-open', load: () => import('./ui/Rules.svelte') }],
   'portal.record': [{ id: 'wish', object: 'example.wish', load: () => import('./ui/PortalWish.svelte') }],
   'timeline.item': [{ id: 'bought', object: 'example.equipment', load: () => import('./ui/Bought.svelte') }],

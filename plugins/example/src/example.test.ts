@@ -205,6 +205,23 @@ describe('the lending desk', () => {
     expect((await put(signed('fifteen birds'))).status).toBe(403);
   });
 
+  it('lets those waive a fee who have the permission, as administrators give it', async () => {
+    const [manager, admin] = [await world.person('Mona', 'manager'), await world.person('Abel', 'admin')];
+    const { loan } = await lend();
+    const waive = (who?: typeof manager): ReturnType<typeof world.api<Rec>> =>
+      world.api<Rec>('POST', `/records/example.loan/${loan.id}/actions/waive`, { why: 'a regular' }, who);
+    expect((await waive()).status).toBe(403);
+    expect((await world.api('GET', '/x/example/waived')).status).toBe(403);
+    expect((await waive(manager)).body.fields).toMatchObject({ waived: true, fee: null, note: 'a regular' });
+    expect((await world.api('GET', '/x/example/waived', undefined, manager)).body).toEqual({
+      count: 1,
+      lost: [{ amount: '13.50', currency: 'EUR' }],
+    });
+    await world.api('PATCH', '/permissions', { permission: 'example.waive', role: 'member', allowed: true }, admin);
+    expect((await waive()).status).toBe(409);
+    expect((await world.api<{ principal: object }>('GET', '/session')).body.principal).toMatchObject({ permissions: ['example.waive'] });
+  });
+
   it('tells the board of what is late', async () => {
     const posted: { key: string | undefined; body: string }[] = [];
     const chat = createServer((request, response) => {

@@ -1,5 +1,5 @@
 /** What a loan costs: the rate for each day from the first to the last. */
-import type { Money } from '@kith/sdk';
+import { canonicalDecimal, type Money } from '@kith/sdk';
 
 const DAY_MS = 86_400_000;
 
@@ -12,4 +12,18 @@ export function feeOf(rate: Money, from: string, due: string): Money {
   const scaled = (BigInt(whole + fraction) * BigInt(daysOf(from, due))).toString().padStart(fraction.length + 1, '0');
   const point = scaled.length - fraction.length;
   return { amount: fraction === '' ? scaled : `${scaled.slice(0, point)}.${scaled.slice(point)}`, currency: rate.currency };
+}
+
+/** The sum of amounts by currency. Exact, as the amounts are. */
+export function addedUp(amounts: readonly Money[]): Money[] {
+  const PLACES = 20;
+  const sums = new Map<string, bigint>();
+  for (const { amount, currency } of amounts) {
+    const [whole = '0', fraction = ''] = amount.split('.');
+    sums.set(currency, (sums.get(currency) ?? 0n) + BigInt(whole + fraction.padEnd(PLACES, '0')));
+  }
+  return [...sums].map(([currency, sum]) => {
+    const digits = sum.toString().padStart(PLACES + 1, '0');
+    return { amount: canonicalDecimal(`${digits.slice(0, -PLACES)}.${digits.slice(-PLACES)}`), currency };
+  });
 }

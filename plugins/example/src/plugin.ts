@@ -20,6 +20,7 @@ import {
   need,
   number,
   object,
+  permission,
   phone,
   ref,
   refs,
@@ -117,6 +118,7 @@ export const example = definePlugin({
         serial: text({ mode: 'derived', lookup: 'equipment.serial', group: 'facts' }),
         rate: money({ mode: 'restricted', snapshot: 'equipment.rate', group: 'facts' }),
         fee: money({ mode: 'derived', group: 'facts' }),
+        waived: boolean({ mode: 'arbitrated', default: false, group: 'facts' }),
         /** The paper that goes with it: the id of a file. */
         slip: text({ mode: 'derived', hidden: true }),
         note: longText({ group: 'about' }),
@@ -137,6 +139,7 @@ export const example = definePlugin({
         takeBack: action({ offered: ['button', 'bulk'], input: { fine: boolean({ default: true }), remark: text() } }),
         extend: action({ input: { due: date({ required: true }) } }),
         remind: action({ permission: role('admin', 'manager', 'member'), offered: ['bulk'] }),
+        waive: action({ permission: permission('waive'), offered: ['button'], input: { why: text({ required: true }) } }),
       },
       // #endregion
     }),
@@ -215,6 +218,9 @@ export const example = definePlugin({
     out: { icon: 'hand', object: 'example.loan', filter: { field: 'status', op: 'eq', value: 'out' }, by: 'equipment.kind' },
     fees: { icon: 'coins', object: 'example.loan', sum: 'fee', over: 'from' },
   },
+  // #endregion
+  // #region permissions
+  permissions: { waive: { roles: ['manager'] } },
   // #endregion
   // #region settings
   settings: {

@@ -15,8 +15,8 @@ export const server = defineServer(example, {
     loan: ({ record }) => {
       if (record.from !== null && record.due !== null && record.due < record.from)
         return { problems: [{ field: 'due', code: 'invalid', message: 'must not be before the first day' }] };
-      const { rate, from, due } = record;
-      return { set: { fee: rate && from && due ? feeOf(rate, from, due) : null } };
+      const { rate, from, due, waived } = record;
+      return { set: { fee: rate && from && due && !waived ? feeOf(rate, from, due) : null } };
     },
   },
   // #endregion
@@ -39,6 +39,10 @@ export const server = defineServer(example, {
         if (record.fields.status === 'back') refuse('It is back already.');
         if (input.due! <= record.fields.due!) refuse('Choose a later day.', 'due');
         return { due: input.due };
+      },
+      waive: ({ record, input, refuse }) => {
+        if (record.fields.waived) refuse('Its fee is waived already.');
+        return { waived: true, note: [record.fields.note, input.why].filter(Boolean).join('\n') };
       },
       remind: async ({ record }, ctx) => {
         await ctx.queue('remind', { loan: record.id }, { key: record.id });

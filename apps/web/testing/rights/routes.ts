@@ -92,9 +92,13 @@ function counted(body: unknown): string | undefined {
  */
 export const pluginRule =
   ({ access, path, method }: Route): RouteRule =>
-  (_world, caller) => {
+  (world, caller) => {
     const may =
       access === 'public' ||
+      (typeof access === 'object' &&
+        caller.role !== undefined &&
+        staff(caller) &&
+        world.runtime.model.permissions.get(access.permission)!.roles.includes(caller.role)) ||
       (staff(caller) && (access === 'staff' || caller.role === 'admin' || (access === 'lead' && caller.role === 'manager')));
     const answered = [200, 201, 204, 400, 404, 409, 410, 415, 422];
     const kept = nobody(caller) ? [401] : [403];

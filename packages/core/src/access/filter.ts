@@ -400,11 +400,15 @@ export function ruleSql(asked: Scope, object: ModelObject, alias: string, rule: 
   }
   if ('field' in rule) return filterSql(scope, object, alias, rule, negated);
   if ('not' in rule) return ruleSql(scope, object, alias, rule.not, !negated);
+  if ('permission' in rule) throw unresolved(rule.permission);
   const all = 'and' in rule !== negated;
   const parts = ('and' in rule ? rule.and : rule.or).map((part) => ruleSql(scope, object, alias, part, negated));
   if (parts.length === 0) return all ? TRUE : FALSE;
   return sql<boolean>`(${sql.join(parts, all ? sql` and ` : sql` or `)})`;
 }
+
+/** The model has roles in its place. */
+const unresolved = (name: string): Error => new Error(`the permission "${name}" stands in a rule that is in no model`);
 
 /** Whether a reference, or the record's own id, is this one; nobody's is nothing. */
 function identitySql(object: ModelObject, alias: string, name: string, id: string | undefined, negated: boolean): Bool {
@@ -495,6 +499,7 @@ export function can(object: ModelObject, principal: Principal, rule: Rule, value
   }
   if ('field' in rule) return matches(object, rule, values);
   if ('not' in rule) return not(can(object, principal, rule.not, values));
+  if ('permission' in rule) throw unresolved(rule.permission);
   const parts = ('and' in rule ? rule.and : rule.or).map((part) => can(object, principal, part, values));
   return 'and' in rule ? every(parts) : some(parts);
 }

@@ -1,12 +1,24 @@
 /**
- * What roles may do less than an object's declaration allows. An administrator
- * takes away and gives back; nobody gets more than the plugin that declares the
- * object grants, and administrators keep what they have.
+ * What roles may do less than an object's declaration allows, and who has the
+ * named rights of plugins. An administrator takes away and gives back; with
+ * objects nobody gets more than the plugin that declares them grants, and
+ * administrators keep what they have.
  */
-import { ROLES, type Access, type FieldProblem, type Model, type ModelObject, type Role, type Rule } from '@kith/sdk';
+import {
+  ROLES,
+  type Access,
+  type FieldProblem,
+  type Model,
+  type ModelObject,
+  type ModelPermission,
+  type Principal,
+  type Role,
+  type Rule,
+} from '@kith/sdk';
 import type pg from 'pg';
 import { transaction } from '../database.ts';
 import { invalid } from '../errors.ts';
+import { hasRole } from '../principal.ts';
 import { can } from './filter.ts';
 
 const VERBS = ['read', 'create', 'update', 'delete'] as const;
@@ -17,6 +29,15 @@ type May = Record<Verb, boolean>;
 export interface ObjectPermissions {
   object: string;
   roles: Record<Role, May & { declared: May }>;
+}
+
+/** A named right of a plugin: who has it, and who would if nobody had said anything. */
+export interface NamedPermission {
+  name: string;
+  plugin: string;
+  key: string;
+  roles: Record<Role, boolean>;
+  declared: Record<Role, boolean>;
 }
 
 interface Row {
@@ -33,6 +54,7 @@ export class Permissions {
   readonly #model: Model;
   readonly #declared = new Map<ModelObject, Access>();
   readonly #changed: () => void;
+  readonly #named: readonly ModelPermission[];
   #rows: readonly Row[] = [];
 
   /** @param changed Tells other processes, and whoever has something open. */
@@ -41,12 +63,21 @@ export class Permissions {
     this.#model = model;
     this.#changed = changed;
     for (const object of model.objects.values()) this.#declared.set(object, object.access);
+    this.#named = [...model.permissions.values()];
   }
 
   /** Reads what is stored into the model: from then on every door goes by it. */
   async load(): Promise<void> {
     const { rows } = await this.#pool.query<Row>('select object, role, reads, creates, updates, deletes from kith.permission');
+    const { rows: named } = await this.#pool.query<{ name: string; role: Role; allowed: boolean }>(
+      'select name, role, allowed from kith.named_permission',
+    );
     this.#rows = rows;
+    for (const { name, declared, roles } of this.#named) {
+      const said = new Map(named.filter((one) => one.name === name).map((one) => [one.role, one.allowed]));
+      // In place: rules that name the permission hold this very list.
+      roles.splice(0, roles.length, ...ROLES.filter((role) => role === 'admin' || (said.get(role) ?? declared.includes(role))));
+    }
     for (const [object, declared] of this.#declared) {
       const narrowed = {} as Access;
       for (const verb of VERBS) narrowed[verb] = this.#narrowed(object, verb, declared[verb]);
@@ -78,6 +109,58 @@ export class Permissions {
         }),
       ) as ObjectPermissions['roles'],
     }));
+  }
+
+  /** The named rights of the plugins that are on. */
+  named(): NamedPermission[] {
+    const by = (roles: readonly Role[]): Record<Role, boolean> =>
+      Object.fromEntries(ROLES.map((role) => [role, roles.includes(role)])) as Record<Role, boolean>;
+    return [...this.#model.permissions.values()].map(({ name, plugin, key, roles, declared }) => ({
+      name,
+      plugin,
+      key,
+      roles: by(roles),
+      declared: by(declared),
+    }));
+  }
+
+  /** Whether somebody has a named right of a plugin that is on. People from outside have none. */
+  has(principal: Principal, name: string): boolean {
+    const found = this.#model.permissions.get(name);
+    return found !== undefined && !principal.outside && hasRole(principal, ...found.roles);
+  }
+
+  /** The named rights that somebody has. */
+  of(principal: Principal): string[] {
+    return [...this.#model.permissions.keys()].filter((name) => this.has(principal, name));
+  }
+
+  /** Gives a role a named right, or takes it away. */
+  async changeNamed(input: Record<string, unknown>): Promise<NamedPermission> {
+    const { permission, role, allowed, ...rest } = input;
+    const problems: FieldProblem[] = Object.keys(rest).map((name) => ({
+      field: name.slice(0, 40),
+      code: 'unknown_field',
+      message: 'goes with an object, not with a named permission',
+    }));
+    if (typeof permission !== 'string' || !this.#model.permissions.has(permission))
+      problems.push({ field: 'permission', code: 'unknown_option', message: 'is no named permission' });
+    if (!ROLES.includes(role as Role))
+      problems.push({ field: 'role', code: 'unknown_option', message: `must be one of ${ROLES.join(', ')}` });
+    else if (role === 'admin') problems.push({ field: 'role', code: 'invalid', message: 'administrators keep what they may do' });
+    if (typeof allowed !== 'boolean') problems.push({ field: 'allowed', code: 'invalid', message: 'must be true or false' });
+    if (problems.length > 0) throw invalid(problems);
+    await transaction(this.#pool, async (client) => {
+      await client.query('select kith.rights_changed()');
+      await client.query(
+        `insert into kith.named_permission (name, role, allowed) values ($1, $2, $3)
+         on conflict (name, role) do update set allowed = $3`,
+        [permission, role, allowed],
+      );
+    });
+    await this.load();
+    this.#changed();
+    return this.named().find((one) => one.name === permission)!;
   }
 
   /** Takes from a role, or gives back to it. Who may not read a record can do nothing else with it. */

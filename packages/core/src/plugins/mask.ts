@@ -5,6 +5,7 @@ import { buildModel, type Model, type ModelAudience, type ModelObject } from '@k
 interface Whole {
   plugins: Model['plugins'];
   objects: Model['objects'];
+  permissions: Model['permissions'];
   incoming: Model['incoming'];
 }
 
@@ -19,12 +20,17 @@ export function showOnly(model: Model, isOn: (plugin: string) => boolean): void 
   const whole = wholes.get(model) ?? {
     plugins: new Map(model.plugins),
     objects: new Map(model.objects),
+    permissions: new Map(model.permissions),
     incoming: new Map(model.incoming),
   };
   wholes.set(model, whole);
-  const part = buildModel([...whole.plugins.values()].filter(({ id }) => isOn(id)));
+  const part = buildModel(
+    [...whole.plugins.values()].filter(({ id }) => isOn(id)),
+    whole.permissions,
+  );
   replace(model.plugins, part.plugins);
   replace(model.audiences, part.audiences satisfies Map<string, ModelAudience>);
+  replace(model.permissions, part.permissions);
   replace(
     model.objects,
     [...whole.objects].filter(([name]) => part.objects.has(name)),

@@ -130,6 +130,7 @@ const HOST: readonly { table: string; where: string }[] = [
   { table: 'ledger', where: `object like $1 || '.%'` },
   { table: 'view', where: `object like $1 || '.%'` },
   { table: 'permission', where: `object like $1 || '.%'` },
+  { table: 'named_permission', where: `name like $1 || '.%'` },
   { table: 'job', where: `handler like $1 || '.%'` },
   { table: 'guest', where: `object like $1 || '.%'` },
   { table: 'file_part', where: `file in (select id from kith.file where plugin = $1)` },
@@ -139,9 +140,20 @@ const HOST: readonly { table: string; where: string }[] = [
 ];
 /** What else goes, and is worth nothing without the plugin. Documents by their heads, so these go last. */
 const GOES: readonly { table: string; where: string }[] = [
-  ...['doc_log', 'doc_snapshot', 'doc_client', 'ledger', 'view', 'permission', 'job', 'guest', 'file_part', 'file', 'plugin_setting'].map(
-    (name) => HOST.find(({ table }) => table === name)!,
-  ),
+  ...[
+    'doc_log',
+    'doc_snapshot',
+    'doc_client',
+    'ledger',
+    'view',
+    'permission',
+    'named_permission',
+    'job',
+    'guest',
+    'file_part',
+    'file',
+    'plugin_setting',
+  ].map((name) => HOST.find(({ table }) => table === name)!),
   ...['doc_head', 'outbox', 'event_log', 'unsettled', 'notice', 'ticket'].map((table) => ({ table, where: `object like $1 || '.%'` })),
   { table: 'field', where: `object like $1 || '.%' or name like $1 || '\\_\\_%'` },
   { table: 'facet', where: `object like $1 || '.%'` },

@@ -11,7 +11,8 @@ import type { Call, Route } from './routes.ts';
 /** Who somebody is, as the session's routes answer it: partners with their company. */
 export async function principalMeta(runtime: Runtime, principal: Principal): Promise<Record<string, unknown>> {
   const { id, kind, name, roles, outside } = principal;
-  if (outside?.company === undefined) return { id, kind, name, roles };
+  if (!outside) return { id, kind, name, roles, permissions: runtime.permissions.of(principal) };
+  if (outside.company === undefined) return { id, kind, name, roles };
   const partner = {
     id: outside.company,
     name: await runtime.partners.companyName(outside.company, outside.audience),

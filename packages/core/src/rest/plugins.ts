@@ -12,7 +12,7 @@ export const pluginRoutes = (servers: readonly AnyServer[]): Route[] =>
     routes.map((route) => ({
       method: route.method,
       path: `/x/${plugin.id}${route.path}`,
-      access: route.access,
+      access: typeof route.access === 'object' ? { permission: `${plugin.id}.${route.access.permission}` } : route.access,
       summary: route.summary,
       handle: (call) => answer(plugin.id, route, call),
     })),

@@ -12,6 +12,7 @@ import { GROUPS_MAX, type Grouping } from '../query/groups.ts';
 import { LIMIT_DEFAULT, LIMIT_MAX, type ListOptions } from '../query/query.ts';
 import { referencesFor, titleOf, titlesOf, type References } from '../query/present.ts';
 import { mayRead, portalOf } from '../access/grant.ts';
+import type { NamedPermission } from '../access/permissions.ts';
 import { BULK, type Actor } from '../records/door.ts';
 import { BATCH_LIMIT, BODY_LIMIT, empty, idempotencyKey, json, readBody } from './http.ts';
 import { eventStream } from './events.ts';
@@ -30,9 +31,10 @@ import type { Authenticated } from '../sessions/sessions.ts';
 
 /**
  * Who may call a route before anything else is looked at. `anyone` is whoever is signed in or has a key, people from
- * outside too; `person` those among them who have an account; `staff` the staff and keys; `lead` its administrators and managers.
+ * outside too; `person` those among them who have an account; `staff` the staff and keys; `lead` its administrators and managers;
+ * an object: whoever of the staff has this named permission, by its full name.
  */
-export type RouteAccess = 'public' | 'anyone' | 'person' | 'staff' | 'lead' | 'admin';
+export type RouteAccess = 'public' | 'anyone' | 'person' | 'staff' | 'lead' | 'admin' | { readonly permission: string };
 
 export interface Call {
   runtime: Runtime;
@@ -121,6 +123,12 @@ const labelOf = (call: Call, name: string): string => {
   const object = call.runtime.records.object(name);
   return text(call.runtime.model, object.plugin, `object.${object.key}.many`, call.language);
 };
+/** A named permission with the words of its plugin. */
+const named = ({ runtime: { model }, language }: Call, one: NamedPermission): Record<string, unknown> => ({
+  ...one,
+  label: text(model, one.plugin, `permission.${one.key}`, language),
+  pluginLabel: text(model, one.plugin, `plugin.${one.plugin}`, language),
+});
 const objectOf = (call: Call): ModelObject => objectNamed(call, call.params.object!);
 /** All that a caller may know of an object. */
 const metaOf = (call: Call, object: ModelObject): Record<string, unknown> => ({
@@ -602,20 +610,34 @@ export const routes: readonly Route[] = [
     method: 'GET',
     path: '/permissions',
     access: 'admin',
-    summary: 'What each role may do with each object, and what the object allows it at most',
-    handle: (call) =>
-      Promise.resolve(json({ data: call.runtime.permissions.list().map((one) => ({ ...one, label: labelOf(call, one.object) })) })),
+    summary: 'What each role may do with each object, what the object allows it at most, and who has the named rights of plugins',
+    handle: (call) => {
+      const { permissions } = call.runtime;
+      const data = permissions.list().map((one) => ({ ...one, label: labelOf(call, one.object) }));
+      return Promise.resolve(json({ data, named: permissions.named().map((one) => named(call, one)) }));
+    },
   },
   {
     method: 'PATCH',
     path: '/permissions',
     access: 'admin',
-    summary: 'Take from a role what it may do with an object, or give it back',
+    summary: 'Take from a role what it may do with an object, or a named permission, or give it back',
     doc: {
-      body: { object: 'string', role: 'string', read: 'boolean', create: 'boolean', update: 'boolean', delete: 'boolean' },
+      body: {
+        object: 'string',
+        permission: 'string',
+        role: 'string',
+        read: 'boolean',
+        create: 'boolean',
+        update: 'boolean',
+        delete: 'boolean',
+        allowed: 'boolean',
+      },
     },
     handle: async (call) => {
-      const changed = await call.runtime.permissions.change(await call.body());
+      const body = await call.body();
+      if ('permission' in body) return json(named(call, await call.runtime.permissions.changeNamed(body)));
+      const changed = await call.runtime.permissions.change(body);
       return json({ ...changed, label: labelOf(call, changed.object) });
     },
   },
@@ -862,7 +884,10 @@ export async function dispatch(runtime: Runtime, request: Request, ip: string, s
   if (auth?.principal.outside?.preview && write && route.path !== '/collab/ticket')
     throw forbidden('You see this as a partner does; to change something, look at it as yourself.');
   // What is for the staff says to people from outside only that they may not.
-  if ((route.access === 'staff' || route.access === 'lead' || route.access === 'admin') && auth?.principal.outside) throw forbidden();
+  const named = typeof route.access === 'object' ? route.access.permission : undefined;
+  const forStaff = named !== undefined || route.access === 'staff' || route.access === 'lead' || route.access === 'admin';
+  if (forStaff && auth?.principal.outside) throw forbidden();
+  if (named !== undefined && auth && !runtime.permissions.has(auth.principal, named)) throw forbidden();
   if (route.access === 'lead' && auth && !hasRole(auth.principal, 'admin', 'manager')) throw forbidden();
   if (route.access === 'admin' && auth && !hasRole(auth.principal, 'admin')) throw forbidden();
   if (route.access === 'person' && !auth?.user) throw forbidden('This is for people, not for API keys.');

@@ -39,7 +39,7 @@ describe('a session', () => {
     expect(answer.headers.get('set-cookie')).toMatch(/SameSite=Lax/i);
     const headers = { cookie: cookieOf(answer), origin: ORIGIN };
     const me = await send('GET', '/session', undefined, headers);
-    expect(me.body.principal).toEqual({ id: nancy.id, kind: 'staff', name: 'Nancy', roles: ['member'] });
+    expect(me.body.principal).toEqual({ id: nancy.id, kind: 'staff', name: 'Nancy', roles: ['member'], permissions: [] });
     const { rows } = await world.runtime.pool.query<{ id: string }>('select id from kith.session');
     for (const { id } of rows) expect(headers.cookie).not.toContain(id);
     const out = await send('DELETE', '/session', undefined, headers);

@@ -332,4 +332,11 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
          primary key (plugin, name), check ((value is null) <> (secret is null)))`,
     ],
   },
+  {
+    name: '0011-named-permissions',
+    up: [
+      // What administrators said of plugins' named rights; a role without a row has what the plugin declares.
+      `create table kith.named_permission (name text not null, role text not null, allowed boolean not null, primary key (name, role))`,
+    ],
+  },
 ];

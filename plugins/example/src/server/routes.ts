@@ -1,6 +1,7 @@
 /** What the screens ask that no list answers. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Context, PluginAnswer, PluginCall, PluginRoute } from '@kith/sdk';
+import { addedUp, feeOf } from '../fee.ts';
 import type { example } from '../plugin.ts';
 
 const MOST_SCANNED = 200;
@@ -54,6 +55,23 @@ export const routes: readonly PluginRoute<typeof example>[] = [
       const { boxKey } = await ctx.secrets();
       if (boxKey === null || !isSigned(call, boxKey)) call.fail(403, 'wrong_signature', 'The signature does not fit the body.');
       return takeBack(call, ctx.asPlugin);
+    },
+  },
+  // #endregion
+  // #region named
+  {
+    method: 'GET',
+    path: '/waived',
+    access: { permission: 'waive' },
+    summary: 'How many fees were waived, and what they would have come to',
+    handle: async (_call, ctx) => {
+      const { data } = await ctx.records.query('example.loan', {
+        filter: { field: 'waived', op: 'eq', value: true },
+        fields: ['rate', 'from', 'due'],
+        limit: 500,
+      });
+      const lost = data.flatMap(({ fields: { rate, from, due } }) => (rate && from && due ? [feeOf(rate, from, due)] : []));
+      return { body: { count: data.length, lost: addedUp(lost).map((one) => ({ ...one })) } };
     },
   },
   // #endregion

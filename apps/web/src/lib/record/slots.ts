@@ -109,12 +109,13 @@ export interface NavPage {
   href: string;
 }
 
-/** The pages that plugins add for the staff, as the rail lists them. */
-export async function navPages(on: On, language: Language): Promise<NavPage[]> {
+/** The pages that plugins add for the staff, as the rail lists them. `has` says whether the person has a named permission. */
+export async function navPages(on: On, language: Language, has: (permission: string) => boolean): Promise<NavPage[]> {
   const clients = await enabled(on);
   return clients.flatMap(({ plugin, slots }) => {
     const words = plugin.locales[language] ?? plugin.locales.en ?? {};
-    return (slots['nav.page'] ?? []).map(({ id, title, icon }) => ({
+    const open = (slots['nav.page'] ?? []).filter(({ permission }) => permission === undefined || has(`${plugin.id}.${permission}`));
+    return open.map(({ id, title, icon }) => ({
       plugin: plugin.id,
       part: plugin.part,
       id,

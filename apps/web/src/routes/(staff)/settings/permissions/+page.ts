@@ -1,6 +1,9 @@
 import { loading } from '#lib/load.ts';
-import type { Permission } from '#lib/settings/permissions.ts';
+import type { NamedPermission, Permission } from '#lib/settings/permissions.ts';
 import type { PageLoad } from './$types';
 
 export const load: PageLoad = ({ fetch }) =>
-  loading(fetch, async (api) => ({ permissions: (await api.get<{ data: Permission[] }>('/permissions')).data }));
+  loading(fetch, async (api) => {
+    const { data, named } = await api.get<{ data: Permission[]; named: NamedPermission[] }>('/permissions');
+    return { permissions: data, named };
+  });
