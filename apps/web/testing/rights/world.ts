@@ -67,6 +67,8 @@ export interface RightsWorld extends TestWorld {
 
 export async function rightsWorld(): Promise<RightsWorld> {
   const world = await createTestWorld({ plugins, servers });
+  // Those too that begin switched off: somebody may switch them on.
+  for (const id of world.runtime.model.installed.plugins.keys()) await world.runtime.plugins.switch(id, true, null);
   const { runtime } = world;
   const collab = await attach(runtime);
   const http: Server = createServer((req, res) => {
@@ -133,7 +135,7 @@ export function canary(spec: Field): FieldValue {
     case 'address':
       return { street: `kanarie${n}x`, city: `kanarie${n}y` };
     case 'number':
-      return spec.max !== undefined && spec.max <= 1 ? Number(`0.7${10_000 + n}`) : 700_000 + n;
+      return spec.max !== undefined && spec.max < 1_000_000 ? Number((spec.max - Number(`0.7${10_000 + n}`)).toFixed(6)) : 700_000 + n;
     case 'money':
       return { amount: `${700_000 + n}.37`, currency: 'USD' };
     case 'date':
