@@ -19,6 +19,7 @@ import { Outgoing } from './fetch.ts';
 import { newId } from './ids.ts';
 import { EventStreams } from './events/streams.ts';
 import { LiveLists } from './live/lists.ts';
+import { checkChannels } from './plugins/channels.ts';
 import { Plugins } from './plugins/plugins.ts';
 import { PluginSettings } from './plugins/settings.ts';
 import { orphans, purge, purgedFile as purgedFileOf, storedBy, type Stored } from './plugins/stored.ts';
@@ -137,6 +138,7 @@ export function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServ
       }
     }
   }
+  checkChannels(servers);
   for (const { plugin, importers = {} } of servers)
     for (const [name, { object }] of Object.entries(importers))
       if (!model.objects.has(object))
@@ -303,6 +305,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       servers,
       query,
       settings,
+      channels: () => switches.channels,
       numbers,
       told: tell,
       queued: () => bus.jobsAdded(),
@@ -355,6 +358,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         services: { mail: mailer.service() },
         settings,
         outgoing,
+        channels: () => switches.channels,
         log,
         clock,
         ...options.background,

@@ -186,6 +186,16 @@ const MISTAKES: readonly [what: string, code: string, says: string][] = [
     `Type '"late.jbo"' is not assignable to type '"base.firm" | "late.job"'.`,
   ],
   [
+    'a channel over which nothing is sent',
+    `defineServer(late, { actions: { job: { close: () => undefined } }, channels: { text: { reach: 'phone' } } });`,
+    `Property 'send' is missing in type '{ reach: string; }' but required in type 'Channel<`,
+  ],
+  [
+    'a way of writing over no channel',
+    `defineClient(late, { 'compose.channel': [{ id: 'w', title: 'plugin.late', icon: 'x', load }] });`,
+    `Property 'channel' is missing in type`,
+  ],
+  [
     'a widget whose title is in no catalogue',
     `defineClient(late, { 'home.widget': [{ id: 'w', title: 'plugin.laet', load }] });`,
     `Type '"plugin.laet"' is not assignable to type '"plugin.late"'.`,

@@ -32,6 +32,12 @@ export interface Slots<P> {
   'list.create': OnObject<P> & { id: string; load: Lazy };
   /** What is said above a list. Nothing is shown while it is empty. Props: `{ view }`, the id of the view. */
   'list.banner': OnObject<P> & { id: string; load: Lazy };
+  /**
+   * A way of writing to somebody over a channel: a dialog, offered where people write (a record's page and its menu, lists of
+   * people and companies) while the channel's plugin is on. `object`: only about records of this one. Props: those of
+   * {@link Compose} of `@kith/ui`: to whom, about what, and `onclose`.
+   */
+  'compose.channel': Titled<P> & { icon: string; channel: string; object?: keyof ObjectsOf<P> & string; load: Lazy };
   /** A page for the staff, in the rail's section of its plugin's part; `permission`: for those who have it. Props: `{}`. */
   'nav.page': Titled<P> & { icon: string; permission?: PermissionsOf<P>; load: Lazy };
   /** A page of every portal, beside the lists that its declaration names. Props: `{ portal }`. `admin`: for the partners' administrators only. */

@@ -248,7 +248,14 @@ export interface Context<P> {
    */
   asPlugin: RecordsDoor<ObjectsOf<P>>;
   /** Objects of all plugins, for plugins that work on whatever is installed. As {@link Context.asPlugin}. */
-  world: { model: Model; records: RecordsDoor<Record<string, AnyObject>> };
+  world: {
+    /** What the plugins that are on declare, together. */
+    model: Model;
+    /** Their records, with the plugin's own right. */
+    records: RecordsDoor<Record<string, AnyObject>>;
+    /** Channels of plugins that are on, by name: over these a message can be sent now. */
+    channels: ReadonlyMap<string, ChannelInfo>;
+  };
   /**
    * Statements on the same transaction: for reading, and for the plugin's own private tables. What records hold is written
    * through `records` alone. Throws for people from outside.
@@ -431,6 +438,8 @@ export interface CallTools<P = AnyPlugin> {
   settings: () => Promise<SettingsOf<P>>;
   /** As {@link Context.secrets}. */
   secrets: () => Promise<SecretsOf<P>>;
+  /** A channel by its name; undefined while no plugin that is on has it. What it is sent over runs with the tools of the channel's own plugin. */
+  channel: (name: string) => { send: (message: ChannelMessage) => Promise<Outcome<Delivered>> } | undefined;
 }
 /** A call to somebody outside: never made twice. It ends sent, refused or unknown. */
 export interface ExternalJob<P> extends JobCommon {
@@ -544,6 +553,55 @@ export interface Importer<P, O extends keyof ObjectsOf<P> & string = keyof Objec
 /** Of each object that the plugin may name, an importer. */
 export type AnyImporterOf<P> = { [O in keyof ObjectsOf<P> & string]: Importer<P, O> }[keyof ObjectsOf<P> & string];
 
+/** A message on its way out, as a channel gets it. */
+export interface ChannelMessage {
+  /** UUID of the message, the same for every attempt. */
+  id: string;
+  /** Whom it is for: what the channel reaches them by, and their name as people read it, if it is known. */
+  to: { address: string; name: string };
+  /** Who writes: the member of the staff and the organisation, and where an answer reaches them; null for what the system writes. */
+  from: { name: string; address: string | null };
+  /** One line. */
+  subject: string;
+  /** The text, plain. */
+  body: string;
+  /** The record that it is about. */
+  about: AnyRef | null;
+  /** Where somebody says that they want no more of it. `visible`: the message must show it, since many get it who agreed once. */
+  unsubscribe: { url: string; visible: boolean };
+  /** Kith's own address. */
+  origin: string;
+}
+/** What a channel says of a message that it has sent. */
+export interface Delivered {
+  /** What the message is called outside, by which an answer to it can be told. */
+  messageId?: string | null;
+  /** Nothing left the house: there is nobody to hand it to, and it can be looked at here. */
+  kept?: boolean;
+}
+/** What may be known of a channel. */
+export interface ChannelInfo {
+  /** Id of the plugin that has it. */
+  plugin: string;
+  /** As {@link Channel.reach}. */
+  reach: string | null;
+}
+/** A way by which messages (`inbox.message`) leave the house, and come in. */
+export interface Channel<P> {
+  /** Field of people and companies that says where it reaches them: `email`, `phone`. Without it whoever writes names the address. */
+  reach?: string;
+  /**
+   * Sends one message, outside of any transaction. Called again for the same message only after it has answered `refused` with
+   * `retry`; what it throws means that nobody knows.
+   */
+  send: (message: ChannelMessage, tools: CallTools<P>) => Promise<Outcome<Delivered>>;
+  /**
+   * What comes in: `POST /api/v1/x/{plugin}/channels/{name}`, public, its body as it came. It checks the signature itself, and
+   * makes an `inbox.message` with direction `in` whose `key` is the sender's own, so that a repetition makes none.
+   */
+  receive?: (call: PluginCall, ctx: Context<P>) => Promise<PluginAnswer>;
+}
+
 /** A change of the database that is not additive. Runs once, in order of the list. */
 export interface Migration {
   /** `0001-what-it-does`; never renamed. */
@@ -573,6 +631,8 @@ export interface Server<P> {
   routes?: readonly PluginRoute<P>[];
   /** By name: kinds of files that are read into records. */
   importers?: Readonly<Record<string, AnyImporterOf<P>>>;
+  /** By name, unique among all plugins: ways by which messages go out and come in. */
+  channels?: Readonly<Record<string, Channel<P>>>;
   /** Runs once in each worker process as it starts, in a transaction: what must be there, such as records that the plugin brings. */
   start?: (ctx: Context<P>) => Promise<void>;
 }
@@ -639,6 +699,7 @@ export interface AnyServer {
   jobs?: Readonly<Record<string, Job<AnyPlugin>>>;
   routes?: readonly PluginRoute<AnyPlugin>[];
   importers?: Readonly<Record<string, Importer<AnyPlugin>>>;
+  channels?: Readonly<Record<string, Channel<AnyPlugin>>>;
   start?: (ctx: Context<AnyPlugin>) => Promise<void>;
   actions?: Record<string, Record<string, ActionHandler<AnyPlugin, Record<string, FieldValue>, Record<string, FieldValue>>>>;
   demo?: Record<string, Demo<AnyPlugin>>;

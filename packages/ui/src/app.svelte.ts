@@ -4,6 +4,7 @@ import { createContext, type Component } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
 import { isApiError, type Api, type ApiError } from './api.ts';
 import { Format } from './format.ts';
+import type { Way } from './compose.ts';
 import { Words, type Key, type Messages, type Values } from './i18n.ts';
 import type { LiveLists } from './live/live-lists.svelte.ts';
 import { Toasts } from './toasts.svelte.ts';
@@ -50,6 +51,10 @@ export class App {
 
   /** How plugins show values of a field, by `object.field`. */
   readonly shows = new SvelteMap<string, Component<Shown>>();
+  /** Ways of writing to somebody: of channels that are on. */
+  ways = $state.raw<readonly Way[]>([]);
+  /** Names of the channels that are on. */
+  channels = $state.raw<readonly string[]>([]);
   /** Plugins' own ways of showing records on a timeline, by object. */
   readonly items = new SvelteMap<string, Component<Told>>();
 

@@ -99,7 +99,7 @@ async function until(what: () => Promise<boolean>): Promise<void> {
 const done = (): Promise<void> =>
   until(async () => {
     const messages = await list('inbox.message');
-    const { rowCount } = await world.runtime.pool.query(`select from kith.job where handler = 'email.send' and state <> 'parked'`);
+    const { rowCount } = await world.runtime.pool.query(`select from kith.job where handler = 'inbox.deliver' and state <> 'parked'`);
     return messages.every(({ fields }) => fields.status !== 'queued') && rowCount === 0;
   });
 const headerOf = (mail: string, name: string): string | undefined =>
@@ -259,6 +259,34 @@ describe('a mail', () => {
     await write([ann], { purpose: 'correspondence', subject: 'Hello', body: 'x' });
     await done();
     expect((await list('inbox.message')).map(({ fields }) => fields.status)).toEqual(['kept']);
+    expect(await list('contacts.activity')).toHaveLength(1);
+  });
+
+  it('waits while its channel is off, and goes out once when that is back', async () => {
+    await open();
+    const ann = await person('Later');
+    await world.runtime.plugins.switch('email', false, null);
+    expect((await write([ann], { purpose: 'correspondence', subject: 'Hello', body: 'x' })).status).toBe(422);
+    await make('inbox.message', {
+      recipient: { object: 'contacts.person', id: ann.id },
+      purpose: 'correspondence',
+      subject: 'Hello',
+      body: 'y',
+    });
+    const statuses = async (): Promise<unknown[]> => (await list('inbox.message')).map(({ fields }) => fields.status);
+    await until(async () => (await statuses())[0] === 'waiting');
+    const minute = (): Promise<unknown> =>
+      world.runtime.pool.query(`update kith.schedule set next = now() - interval '1 second' where name = 'inbox.waiting'`);
+    await minute();
+    await until(
+      async () =>
+        (await world.runtime.pool.query(`select from kith.schedule where name = 'inbox.waiting' and next > now()`)).rowCount === 1,
+    );
+    expect([await statuses(), got]).toEqual([['waiting'], []]);
+    await world.runtime.plugins.switch('email', true, null);
+    await minute();
+    await until(async () => (await statuses())[0] === 'sent');
+    expect(got.map(({ to }) => to)).toEqual(['later@people.example']);
     expect(await list('contacts.activity')).toHaveLength(1);
   });
 

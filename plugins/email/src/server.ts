@@ -1,20 +1,6 @@
-/** What e-mail does: follows the messages that are queued for it, and sends each once. */
+/** What e-mail does: hands each message to the mail server, once. */
 import { defineServer } from '@kith/sdk';
 import { email } from './plugin.ts';
 import { send } from './server/send.ts';
 
-export const server = defineServer(email, {
-  consumers: {
-    messages: {
-      objects: ['inbox.message'],
-      handle: async (events, ctx) => {
-        const ids = [...new Set(events.filter(({ changes }) => changes.status?.[1] === 'queued').map(({ record }) => record))];
-        await ctx.queueAll(
-          'send',
-          ids.map((message) => ({ message })),
-        );
-      },
-    },
-  },
-  jobs: { send },
-});
+export const server = defineServer(email, { channels: { email: { reach: 'email', send } } });

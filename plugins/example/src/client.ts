@@ -29,6 +29,18 @@ export const client = defineClient(example, {
   'portal.page': [{ id: 'rules', title: 'page.rules', icon: 'book-open', load: () => import('./ui/Rules.svelte') }],
   'portal.record': [{ id: 'wish', object: 'example.wish', load: () => import('./ui/PortalWish.svelte') }],
   'timeline.item': [{ id: 'bought', object: 'example.equipment', load: () => import('./ui/Bought.svelte') }],
+  // #region channel
+  'compose.channel': [
+    {
+      id: 'text',
+      title: 'compose.text',
+      icon: 'message-square-text',
+      channel: 'text',
+      object: 'example.loan',
+      load: () => import('./ui/WriteText.svelte'),
+    },
+  ],
+  // #endregion
   'field.value': [{ id: 'due', object: 'example.loan', field: 'due', load: () => import('./ui/Due.svelte') }],
   'home.widget': [{ id: 'late', title: 'widget.late', load: () => import('./ui/Work.svelte') }],
   'settings.section': [{ id: 'usage', title: 'section.usage', load: () => import('./ui/Usage.svelte') }],

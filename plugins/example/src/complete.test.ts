@@ -74,6 +74,7 @@ describe('the example', () => {
     ['Job', used(...values(server.jobs))],
     ['PluginRoute', used(...(server.routes ?? []))],
     ['Importer', used(...values(server.importers))],
+    ['Channel', used(...values(server.channels))],
     ['Migration', used(...(server.migrations ?? []))],
     ['Demo', used(...values(server.demo))],
   ])('uses every key of %s', (type, keys) => {

@@ -246,6 +246,52 @@ describe('the lending desk', () => {
     await new Promise((resolve) => chat.close(resolve));
   });
 
+  it('writes a text to a borrower’s phone, and files the answer with them once', async () => {
+    const admin = await world.person('Otto', 'admin');
+    await world.api('PATCH', '/plugins/example/settings', { textGateway: 'texts.example', textKey: 'three owls' }, admin);
+    const { ann, loan } = await lend();
+    const about = { object: 'example.loan', id: loan.id };
+    const write = (): ReturnType<typeof world.api<{ queued: number; left: { reason: string }[] }>> =>
+      world.api('POST', '/x/inbox/write', {
+        channel: 'text',
+        to: [{ object: 'contacts.company', id: ann.id }],
+        about,
+        purpose: 'service',
+        body: 'Please bring it back.',
+      });
+    expect((await write()).body.left[0]!.reason).toBe('Ann & Co has no address for this channel.');
+    await world.api('PATCH', `/records/contacts.company/${ann.id}`, { phone: '(030) 123-45' });
+    expect((await write()).body.queued).toBe(1);
+    const mail = (await world.mails()).at(-1)!;
+    expect([mail.to, mail.text.trim()]).toEqual([['03012345@texts.example'], 'Please bring it back.']);
+    const activities = async (id: string): Promise<unknown[]> => {
+      const { body } = await world.api<{ data: Rec[] }>(
+        'GET',
+        `/records/contacts.activity?sort=at&filter=${encodeURIComponent(JSON.stringify({ field: 'about', op: 'eq', value: { object: id === loan.id ? 'example.loan' : 'contacts.company', id } }))}`,
+      );
+      return body.data.map(({ fields }) => [fields.kind, fields.direction, fields.subject]);
+    };
+    expect(await activities(loan.id)).toEqual([['message', 'out', 'Please bring it back.']]);
+
+    const text = '030 12345\nt-1\nIt is on its way.';
+    const post = (key: string): ReturnType<typeof world.request> =>
+      world.request('POST', '/x/example/channels/text', {
+        body: text,
+        headers: { 'content-type': 'text/plain', 'desk-signature': createHmac('sha256', key).update(text).digest('hex') },
+      });
+    expect((await post('two owls')).status).toBe(403);
+    expect([(await post('three owls')).status, (await post('three owls')).status]).toEqual([204, 204]);
+    expect(await activities(ann.id)).toEqual([['message', 'in', 'It is on its way.']]);
+    const { body: bell } = await world.api<{ data: { kind: string }[] }>('GET', '/notices');
+    expect(bell.data.map(({ kind }) => kind)).toContain('inbox.received');
+    // Switched off, nothing is taken; the gateway tries again later.
+    await world.runtime.plugins.switch('example', false, null);
+    expect((await post('three owls')).status).toBe(404);
+    await world.runtime.plugins.switch('example', true, null);
+    expect((await post('three owls')).status).toBe(204);
+    await world.api('PATCH', '/plugins/example/settings', { textGateway: null, textKey: null }, admin);
+  });
+
   it('lets borrowers see and extend what is theirs, and wish', async () => {
     const { ann, loan } = await lend();
     const other = await lend();

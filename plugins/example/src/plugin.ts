@@ -4,6 +4,7 @@
  * `#region` and `#endregion` is printed there.
  */
 import { contacts } from '@kith/plugin-contacts/plugin';
+import { inbox } from '@kith/plugin-inbox/plugin';
 import {
   action,
   address,
@@ -41,7 +42,7 @@ export const example = definePlugin({
   version: '1.0.0',
   sdk: '^1.0.0',
   part: 'collaborative',
-  needs: [need(contacts, '^1.0.0')],
+  needs: [need(contacts, '^1.0.0'), need(inbox, '^1.0.0')],
   locales: { en, de },
   // #endregion
   startsDisabled: true,
@@ -169,6 +170,9 @@ export const example = definePlugin({
         },
       },
     },
+    // #endregion
+    'inbox.message': { options: { channel: { text: { color: 'teal' } } } },
+    // #region extend
   },
   // #endregion
   // #region portal
@@ -230,6 +234,9 @@ export const example = definePlugin({
     boardKey: secret(),
     /** What signs the messages of the box at the door, into which people put what they bring back at night. */
     boxKey: secret(),
+    /** Who makes texts of mails to `<number>@…`, and what signs the answers. */
+    textGateway: text({ max: 200 }),
+    textKey: secret(),
   },
   // #endregion
   // #region workflow

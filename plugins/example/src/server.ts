@@ -7,6 +7,7 @@ import { load } from './server/demo.ts';
 import { equipmentList } from './server/list.ts';
 import { remindAll, reminder } from './server/reminders.ts';
 import { routes } from './server/routes.ts';
+import { texts } from './server/texts.ts';
 import { keepSlip } from './server/slip.ts';
 
 export const server = defineServer(example, {
@@ -114,6 +115,7 @@ export const server = defineServer(example, {
   // #endregion
   routes,
   importers: { equipmentList },
+  channels: { text: texts },
   // #region start
   start: async (ctx) => {
     const { data } = await ctx.asPlugin.query('example.equipment', { limit: 1 });

@@ -3,8 +3,7 @@ import { defineClient } from '@kith/sdk';
 import { inbox } from './plugin.ts';
 
 export const client = defineClient(inbox, {
-  'record.action': [{ id: 'write', load: () => import('./ui/recordActions.ts') }],
-  'list.action': [{ id: 'write', load: () => import('./ui/listActions.ts') }],
+  'compose.channel': [{ id: 'mail', title: 'compose.mail', icon: 'mail', channel: 'email', load: () => import('./ui/WriteMail.svelte') }],
   'list.banner': [{ id: 'no-server', object: 'inbox.message', load: () => import('./ui/OutboxBanner.svelte') }],
   'list.create': [{ id: 'write', object: 'inbox.message', load: () => import('./ui/create.ts') }],
   'record.panel': [

@@ -1,7 +1,7 @@
 /** Inbox: messages in and out over any channel, and the templates that they are written from. A channel is a plugin that sends them. */
 import { consent } from '@kith/plugin-consent/plugin';
 import { contacts } from '@kith/plugin-contacts/plugin';
-import { anyRef, dateTime, definePlugin, email, everyone, longText, need, object, ref, role, select, text } from '@kith/sdk';
+import { anyRef, dateTime, definePlugin, everyone, longText, need, object, ref, role, select, text } from '@kith/sdk';
 import de from '../locales/de.json' with { type: 'json' };
 import en from '../locales/en.json' with { type: 'json' };
 
@@ -27,11 +27,13 @@ export const inbox = definePlugin({
         status: select({
           options: {
             queued: { color: 'blue' },
+            waiting: { color: 'amber' },
             sent: { color: 'green' },
             kept: { color: 'amber' },
             held: { color: 'violet' },
             failed: { color: 'red' },
             unknown: { color: 'red' },
+            received: { color: 'green' },
           },
           mode: 'derived',
           group: 'facts',
@@ -48,7 +50,8 @@ export const inbox = definePlugin({
         }),
         person: ref('contacts.person', { mode: 'derived', group: 'facts', listed: true, indexed: true }),
         recipient: anyRef({ mode: 'restricted', group: 'facts' }),
-        address: email({ mode: 'restricted', group: 'facts', indexed: true }),
+        // Whatever the channel reaches somebody by.
+        address: text({ mode: 'restricted', group: 'facts', indexed: true, max: 254 }),
         purpose: text({ mode: 'restricted', max: 60, group: 'facts' }),
         template: text({ mode: 'restricted', group: 'facts' }),
         sentAt: dateTime({ mode: 'derived', group: 'facts', indexed: true }),
@@ -69,8 +72,14 @@ export const inbox = definePlugin({
         outbox: {
           type: 'table',
           columns: ['subject', 'status', 'person', 'address', 'purpose', 'createdAt', 'createdBy'],
-          filter: { field: 'status', op: 'in', value: ['kept', 'queued'] },
+          filter: { field: 'status', op: 'in', value: ['kept', 'queued', 'waiting'] },
           sort: ['-createdAt'],
+        },
+        received: {
+          type: 'table',
+          columns: ['subject', 'person', 'address', 'channel', 'sentAt'],
+          filter: { field: 'direction', op: 'eq', value: 'in' },
+          sort: ['-sentAt'],
         },
         left: {
           type: 'table',
@@ -94,6 +103,9 @@ export const inbox = definePlugin({
     }),
   },
   extend: {
-    'contacts.activity': { fields: { message: ref('inbox.message', { mode: 'derived', indexed: true }) } },
+    'contacts.activity': {
+      options: { kind: { message: { color: 'teal' } } },
+      fields: { message: ref('inbox.message', { mode: 'derived', indexed: true }) },
+    },
   },
 });

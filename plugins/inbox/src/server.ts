@@ -1,9 +1,10 @@
-/** What the inbox does: prepares what is written, and hears who wants no more of it. */
+/** What the inbox does: prepares what is written, sends it over its channel, files what comes in, and hears who wants no more. */
 import { defineServer } from '@kith/sdk';
 import { inbox } from './plugin.ts';
 import { beginDigests, digest } from './server/digest.ts';
+import { deliver, queueDeliveries, sendWaiting } from './server/deliver.ts';
 import { routes } from './server/routes.ts';
-import { prepareMessages } from './server/write.ts';
+import { takeMessages } from './server/write.ts';
 
 /** Templates of the demo, by the key of their purpose. */
 const TEMPLATES = [
@@ -36,8 +37,22 @@ Kind regards
 
 export const server = defineServer(inbox, {
   routes,
-  effects: { message: prepareMessages },
+  effects: { message: takeMessages },
+  migrations: [
+    {
+      // Sending was the work of the plugin “email” alone: what it had begun goes on here, from where it was.
+      name: '0001-deliveries',
+      up: [
+        `update kith.job set handler = 'inbox.deliver' where handler = 'email.send'`,
+        `insert into kith.consumer (name, position) select 'inbox.deliveries', position from kith.consumer where name = 'email.messages' on conflict do nothing`,
+        `delete from kith.consumer where name = 'email.messages'`,
+      ],
+    },
+  ],
+  consumers: { deliveries: { objects: ['inbox.message'], handle: queueDeliveries } },
   jobs: {
+    deliver,
+    waiting: { schedule: '* * * * *', run: (_jobs, ctx) => sendWaiting(ctx) },
     digests: { schedule: '*/15 * * * *', run: (_jobs, ctx) => beginDigests(ctx) },
     digest,
   },

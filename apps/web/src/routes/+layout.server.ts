@@ -13,6 +13,8 @@ export const load: LayoutServerLoad = async ({ locals }) => {
     language: locals.language,
     // Which screens there are; strangers need none.
     plugins: principal ? plugins.onFor(as === null ? principal : { outside: { audience: as.split(':', 1)[0]! } }) : [],
+    // Over which one may write: the staff alone does.
+    channels: principal?.kind === 'staff' && as === null ? [...plugins.channels.keys()] : [],
     // Strangers learn the name that the sign-in page shows, and no more.
     organisation: principal ? { name, currency, ...(principal.kind === 'staff' && { mail: mailer.configured }) } : { name },
   };

@@ -27,6 +27,7 @@ import type { Outgoing } from '../fetch.ts';
 import { errorData, withIds, type Log } from '../log.ts';
 import { jobFailed, jobsDone, traced } from '../telemetry.ts';
 import { SYSTEM } from '../principal.ts';
+import type { NamedChannel } from '../plugins/channels.ts';
 import type { PluginSettings } from '../plugins/settings.ts';
 import type { Actor, Records } from '../records/door.ts';
 import type { Parcel, Queues } from './queues.ts';
@@ -42,6 +43,7 @@ export interface JobsOptions {
   services: Services;
   settings: PluginSettings;
   outgoing: Outgoing;
+  channels: () => ReadonlyMap<string, NamedChannel>;
   log: Log;
   clock: () => Date;
   /** Milliseconds before a first repetition; doubled each time. */
@@ -456,6 +458,10 @@ export class Jobs {
       fetch: outgoing.until(signal),
       settings: () => settings.values(plugin),
       secrets: () => settings.secrets(plugin),
+      channel: (name) => {
+        const found = this.#o.channels().get(name);
+        return found && { send: (message) => found.channel.send(message, this.#toolsOf(found.plugin, key, signal)) };
+      },
     };
   }
 

@@ -8,6 +8,7 @@ import { transaction } from '../database.ts';
 import { conflict, notFound } from '../errors.ts';
 import type { Bus } from '../events/bus.ts';
 import { errorData, type Log } from '../log.ts';
+import { channelsOf, type NamedChannel } from './channels.ts';
 import { showOnly } from './mask.ts';
 
 /** Which of two switches comes first is decided by the lock on this. */
@@ -47,6 +48,7 @@ export class Plugins {
   #rows: ReadonlyMap<string, Row> = new Map();
   #on: ReadonlySet<string>;
   #servers: readonly AnyServer[];
+  #channels: ReadonlyMap<string, NamedChannel>;
   #loading: Promise<void> = Promise.resolve();
 
   constructor(options: Options) {
@@ -54,6 +56,7 @@ export class Plugins {
     this.#all = new Map(options.model.installed.plugins);
     this.#on = new Set(this.#all.keys());
     this.#servers = options.servers;
+    this.#channels = channelsOf(options.servers);
     const { bus, log } = options;
     const again = (): void => {
       this.load().catch((error: unknown) => log('warn', 'it could not be read which plugins are on', errorData(error)));
@@ -73,6 +76,10 @@ export class Plugins {
   /** The handlers of all plugins, switched on or off. */
   get all(): readonly AnyServer[] {
     return this.#o.servers;
+  }
+  /** The channels of plugins that are on, by name. Another map after each switch. */
+  get channels(): ReadonlyMap<string, NamedChannel> {
+    return this.#channels;
   }
   readonly isOn = (id: string): boolean => this.#on.has(id);
   /** Ids of the plugins that are on, those first that others need. */
@@ -127,6 +134,7 @@ export class Plugins {
     if (changed.length === 0) return;
     this.#on = on;
     this.#servers = this.#o.servers.filter(({ plugin }) => on.has(plugin.id));
+    this.#channels = channelsOf(this.#servers);
     showOnly(this.#o.model, this.isOn);
     this.#o.bus.emit('switched', changed);
   }

@@ -64,6 +64,8 @@ export interface DoorOptions {
   servers: readonly AnyServer[];
   query: Query;
   settings: PluginSettings;
+  /** The channels of plugins that are on. */
+  channels: () => Context<AnyPlugin>['world']['channels'];
   numbers: ReadonlyMap<string, FieldNumbers>;
   /** Called after each commit. */
   told: (committed: readonly Committed[]) => void;
@@ -1232,7 +1234,11 @@ export class Records {
       actor: actor.principal,
       records: this.#doorOn(client, actor, committed),
       asPlugin,
-      world: { model: this.#o.model, records: asPlugin as unknown as Context<AnyPlugin>['world']['records'] },
+      world: {
+        model: this.#o.model,
+        records: asPlugin as unknown as Context<AnyPlugin>['world']['records'],
+        channels: this.#o.channels(),
+      },
       sql: async (text, ...values) => {
         if (actor.principal.outside) throw forbidden();
         const { rows } = await client.query({ text: text.reduce((all, part, i) => `${all}$${i}${part}`), values: [...values] });

@@ -1,15 +1,15 @@
 /** Routes that plugins bring, below `/x/{plugin}`: in the same table as the host's own, with the same checks before them. */
-import type { AnyPlugin, AnyServer, PluginAnswer, PluginRoute } from '@kith/sdk';
+import type { AnyPlugin, AnyServer, Channel, PluginAnswer, PluginRoute } from '@kith/sdk';
 import { KithError, malformed, notFound } from '../errors.ts';
 import { fileResponse } from '../files.ts';
 import { escapeHtml } from '../html.ts';
 import { BODY_LIMIT, empty, json, parseBody, readBytes } from './http.ts';
 import type { Call, Route } from './routes.ts';
 
-/** The routes of plugins, as the host's table has them. */
+/** The routes of plugins and of their channels, as the host's table has them. */
 export const pluginRoutes = (servers: readonly AnyServer[]): Route[] =>
-  servers.flatMap(({ plugin, routes = [] }) =>
-    routes.map((route) => ({
+  servers.flatMap(({ plugin, routes = [], channels = {} }) =>
+    [...routes, ...Object.entries(channels).flatMap(([name, channel]) => receiving(name, channel))].map((route) => ({
       method: route.method,
       path: `/x/${plugin.id}${route.path}`,
       access: typeof route.access === 'object' ? { permission: `${plugin.id}.${route.access.permission}` } : route.access,
@@ -17,6 +17,21 @@ export const pluginRoutes = (servers: readonly AnyServer[]): Route[] =>
       handle: (call) => answer(plugin.id, route, call),
     })),
   );
+
+/** Where a channel takes what comes in, if it does. */
+const receiving = (name: string, { receive }: Channel<AnyPlugin>): PluginRoute<AnyPlugin>[] =>
+  receive
+    ? [
+        {
+          method: 'POST',
+          path: `/channels/${name}`,
+          access: 'public',
+          raw: true,
+          summary: `Takes what comes in over the channel “${name}”; what sends it signs it`,
+          handle: receive,
+        },
+      ]
+    : [];
 
 async function answer(plugin: string, route: PluginRoute<AnyPlugin>, call: Call): Promise<Response> {
   const { headers } = call.request;

@@ -1,8 +1,8 @@
 /** What the screens ask that no list answers. */
-import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Context, PluginAnswer, PluginCall, PluginRoute } from '@kith/sdk';
 import { addedUp, feeOf } from '../fee.ts';
 import type { example } from '../plugin.ts';
+import { isSigned } from './signed.ts';
 
 const MOST_SCANNED = 200;
 
@@ -95,11 +95,4 @@ async function takeBack({ raw, headers, fail }: PluginCall, records: Context<typ
   const { data } = await records.query('example.loan', { filter: { field: 'number', op: 'in', value: numbers }, limit: MOST_SCANNED });
   for (const loan of data) await records.act('example.loan', loan.id, 'takeBack', { fine: true });
   return { body: { back: data.length, unknown: numbers.filter((number) => !data.some(({ fields }) => fields.number === number)) } };
-}
-
-/** Whether the header bears the HMAC-SHA256 of the body under this key, in hexadecimal. */
-function isSigned({ raw, headers }: PluginCall, key: string): boolean {
-  const right = createHmac('sha256', key).update(raw).digest();
-  const given = Buffer.from(headers.get('desk-signature') ?? '', 'hex');
-  return given.length === right.length && timingSafeEqual(given, right);
 }

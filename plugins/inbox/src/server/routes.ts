@@ -23,10 +23,18 @@ export const routes: readonly Route[] = [
     path: '/write',
     access: 'staff',
     summary:
-      'Write to people: {to: [{object, id}], about?, purpose, template? or subject and body, preview?}; says who is left out, and why',
+      'Write to people: {to: [{object, id}], channel? (email), about?, purpose, template? or subject and body, preview?}; says who is left out, and why',
     handle: async (call, ctx) => {
       const problems: FieldProblem[] = [];
-      const to = await recipientsOf(call, ctx);
+      const channel = textOf(call, 'channel') ?? 'email';
+      const info = ctx.world.channels.get(channel);
+      if (!info)
+        problems.push({
+          field: 'channel',
+          code: 'invalid',
+          message: `must be a channel that is switched on: ${[...ctx.world.channels.keys()].join(', ')}`,
+        });
+      const to = await recipientsOf(call, ctx, info?.reach ?? null);
       const [purpose, template, subject, body] = [
         textOf(call, 'purpose'),
         textOf(call, 'template'),
@@ -34,7 +42,7 @@ export const routes: readonly Route[] = [
         textOf(call, 'body'),
       ];
       const about = refOf(call.body.about);
-      if (template === null && subject === null)
+      if (template === null && subject === null && channel === 'email')
         problems.push({ field: 'subject', code: 'required', message: 'must not be empty without a template' });
       if (purpose === null && template === null)
         problems.push({ field: 'purpose', code: 'required', message: 'must not be empty without a template' });
@@ -45,6 +53,7 @@ export const routes: readonly Route[] = [
         const ids = await ctx.records.createMany(
           'inbox.message',
           to.map((recipient) => ({
+            channel: channel as 'email',
             recipient,
             about: about ?? recipient,
             purpose,
@@ -162,7 +171,7 @@ function refOf(value: unknown): AnyRef | null {
 }
 
 /** Whom one writes to: people and companies as they are; a company without an address of its own through its people. */
-async function recipientsOf(call: PluginCall, ctx: Ctx): Promise<AnyRef[]> {
+async function recipientsOf(call: PluginCall, ctx: Ctx, reach: string | null): Promise<AnyRef[]> {
   const list = Array.isArray(call.body.to) ? call.body.to.map(refOf) : [];
   if (
     list.length === 0 ||
@@ -176,6 +185,7 @@ async function recipientsOf(call: PluginCall, ctx: Ctx): Promise<AnyRef[]> {
     return call.fail(422, 'invalid', `One writes to at most ${MOST} at once.`, [
       { field: 'to', code: 'too_large', message: `at most ${MOST}` },
     ]);
+  if (reach !== 'email') return [...new Map(list.map((one) => [one!.id, one!])).values()];
   const companies = list.flatMap((one) => (one!.object === 'contacts.company' ? [one!.id] : []));
   const people = await ctx.sql<{
     id: string;

@@ -1,21 +1,25 @@
 /**
- * Messages on their way out. As one is written it is addressed, filled in and checked against consent, in the same
- * transaction: what may go is queued for its channel; what may not says why.
+ * Messages as they are made. One that goes out is addressed, filled in and checked against consent, in the same transaction:
+ * what may go is queued for its channel; what may not says why. One that came in is filed with whoever sent it.
  */
 import { randomBytes } from 'node:crypto';
 import { decisive, refusalOf, type Basis, type Given, type Refusal } from '@kith/plugin-consent/plugin';
-import type { AnyRef, Context, Effected, FieldValue, Rec } from '@kith/sdk';
+import { checkValue, email, type AnyRef, type Context, type Effected, type FieldValue, type Rec } from '@kith/sdk';
 import type { inbox } from '../plugin.ts';
+import { nameOf } from './names.ts';
 import { filled, type Variables } from './words.ts';
 
 export type Ctx = Context<typeof inbox>;
 type Fields = Rec<Record<string, FieldValue>>['fields'];
-type Person = { id: string; firstName: string | null; lastName: string | null; email: string | null; company: string | null } & Record<
-  string,
-  unknown
->;
-type Company = { id: string; name: string | null; email: string | null } & Record<string, unknown>;
+type Person = { id: string; firstName: string | null; lastName: string | null; email: string | null; company: string | null } & Reached &
+  Record<string, unknown>;
+type Company = { id: string; name: string | null } & Reached & Record<string, unknown>;
+/** What channels reach somebody by, by the name of the field. */
+interface Reached {
+  reached: Readonly<Record<string, unknown>> | null;
+}
 
+const ADDRESS = email();
 const REASONS: Record<Refusal, (purpose: string) => string> = {
   none: (purpose) => `No consent for “${purpose}”.`,
   withdrawn: (purpose) => `Consent for “${purpose}” was withdrawn.`,
@@ -23,9 +27,11 @@ const REASONS: Record<Refusal, (purpose: string) => string> = {
   purpose: (purpose) => `There is no purpose “${purpose}”.`,
 };
 
-/** New messages are addressed, filled in, and queued or held. */
-export async function prepareMessages(changes: readonly Effected<Fields>[], ctx: Ctx): Promise<void> {
-  const fresh = changes.filter(({ kind, record }) => kind === 'created' && record.direction === 'out');
+/** New messages are addressed, filled in, and queued or held; what came in is filed. */
+export async function takeMessages(changes: readonly Effected<Fields>[], ctx: Ctx): Promise<void> {
+  const created = changes.filter(({ kind }) => kind === 'created');
+  for (const { id, record } of created) if (record.direction === 'in') await receive(id, record, ctx);
+  const fresh = created.filter(({ record }) => record.direction === 'out');
   if (fresh.length === 0) return;
   const desk = await Desk.open(
     ctx,
@@ -40,6 +46,94 @@ export async function prepareMessages(changes: readonly Effected<Fields>[], ctx:
   );
 }
 
+interface Sender {
+  person: string | null;
+  company: string | null;
+  owner: string | null;
+}
+
+/** What came in finds whoever sent it, stands on their timeline, and whoever looks after them is told. */
+async function receive(id: string, message: Fields, ctx: Ctx): Promise<void> {
+  const address = typeof message.address === 'string' ? message.address.trim() : '';
+  const reach = ctx.world.channels.get(String(message.channel))?.reach ?? null;
+  const sender = reach === null || address === '' ? undefined : await senderOf(ctx, reach, address);
+  const subject = (message.subject as string | null) ?? firstLine(message.body as string | null);
+  const at = ctx.clock().toISOString();
+  await ctx.asPlugin.patch('inbox.message', id, { status: 'received', person: sender?.person ?? null, sentAt: at, subject } as never);
+  const about =
+    (message.about as AnyRef | null) ??
+    (sender?.person
+      ? { object: 'contacts.person', id: sender.person }
+      : sender?.company
+        ? { object: 'contacts.company', id: sender.company }
+        : null);
+  // From whom nobody knows it stands in the list of messages alone.
+  if (!about) return;
+  await fileMessage(ctx, id, {
+    channel: String(message.channel),
+    direction: 'in',
+    at,
+    subject,
+    body: message.body as string | null,
+    about,
+    person: sender?.person ?? null,
+  });
+  if (sender?.owner)
+    await ctx.notify([
+      { to: sender.owner, kind: 'inbox.received', about: { object: 'inbox.message', id }, ...(subject && { text: subject }), key: id },
+    ]);
+}
+
+/** Whose address this is: a person's, or else a company's. Of numbers only the digits count, since everybody writes them differently. */
+async function senderOf(ctx: Ctx, reach: string, address: string): Promise<Sender | undefined> {
+  const digits = /^[+\d][\d\s()./-]*$/.test(address) ? address.replace(/\D/g, '').replace(/^0+/, '') : null;
+  const field = (object: string): boolean => ctx.world.model.objects.get(object)?.fields.has(reach) === true;
+  if (field('contacts.person')) {
+    const [person] = await ctx.sql<Sender>`select id as person, company, owner from contacts.person p where deleted_at is null and (
+        lower(to_jsonb(p) ->> ${reach}) = lower(${address})
+        or ltrim(regexp_replace(to_jsonb(p) ->> ${reach}, '\\D', '', 'g'), '0') = ${digits}::text) order by created_at limit 1`;
+    if (person) return person;
+  }
+  if (!field('contacts.company')) return undefined;
+  const [company] =
+    await ctx.sql<Sender>`select null::uuid as person, id as company, owner from contacts.company c where deleted_at is null and (
+      lower(to_jsonb(c) ->> ${reach}) = lower(${address})
+      or ltrim(regexp_replace(to_jsonb(c) ->> ${reach}, '\\D', '', 'g'), '0') = ${digits}::text) order by created_at limit 1`;
+  return company;
+}
+
+/** A message as an activity, on the timeline of what it is about. */
+export async function fileMessage(
+  ctx: Ctx,
+  message: string,
+  told: {
+    channel: string;
+    direction: 'in' | 'out';
+    at: string;
+    subject: string | null;
+    body: string | null;
+    about: AnyRef | null;
+    person: string | null;
+  },
+): Promise<void> {
+  const { channel, ...fields } = told;
+  const kinds = ctx.world.model.objects.get('contacts.activity')?.fields.get('kind')?.spec;
+  const kind = kinds?.type === 'select' && channel in kinds.options ? channel : 'message';
+  await ctx.asPlugin.create('contacts.activity', {
+    kind,
+    direction: fields.direction,
+    at: fields.at,
+    subject: fields.subject,
+    body: fields.body,
+    about: fields.about,
+    person: fields.person,
+    inbox__message: message,
+  } as never);
+}
+
+/** What a message without a subject is called. */
+const firstLine = (body: string | null): string | null => body?.trim().split('\n', 1)[0]!.slice(0, 120).trim() || null;
+
 /** What many messages need to know, read once. */
 class Desk {
   #people = new Map<string, Person>();
@@ -52,22 +146,27 @@ class Desk {
   #sender: Record<string, unknown> = {};
   #organisation: Record<string, unknown> = {};
   #today = '';
+  #channels: Ctx['world']['channels'] = new Map();
 
   static async open(ctx: Ctx, messages: readonly Fields[]): Promise<Desk> {
     const desk = new Desk();
     desk.#today = ctx.clock().toISOString().slice(0, 10);
+    desk.#channels = ctx.world.channels;
+    const reaches = [...new Set(['email', ...[...ctx.world.channels.values()].flatMap(({ reach }) => reach ?? [])])];
     const recipients = messages.flatMap(({ recipient }) => (recipient ? [recipient as AnyRef] : []));
     const idsOf = (object: string): string[] => [...new Set(recipients.filter((one) => one.object === object).map(({ id }) => id))];
     const addresses = [...new Set(messages.flatMap(({ address }) => (typeof address === 'string' ? [address.toLowerCase()] : [])))];
     const known = messages.flatMap(({ person }) => (typeof person === 'string' ? [person] : []));
-    const people = await ctx.sql<Person>`select id, "firstName", "lastName", title, email, phone, company from contacts.person
+    const people = await ctx.sql<Person>`select id, "firstName", "lastName", title, email, phone, company,
+        (select jsonb_object_agg(r, to_jsonb(p) -> r) from unnest(${reaches}::text[]) r) as reached from contacts.person p
       where deleted_at is null and (id = any(${[...idsOf('contacts.person'), ...known]}::uuid[]) or lower(email) = any(${addresses}::text[]))`;
     for (const person of people) {
       desk.#people.set(person.id, person);
       if (person.email !== null) desk.#byAddress.set(person.email.toLowerCase(), person.id);
     }
     const companyIds = [...new Set([...idsOf('contacts.company'), ...people.flatMap(({ company }) => company ?? [])])];
-    for (const one of await ctx.sql<Company>`select id, name, city, country, email, phone, website from contacts.company
+    for (const one of await ctx.sql<Company>`select id, name, city, country, email, phone, website,
+        (select jsonb_object_agg(r, to_jsonb(c) -> r) from unnest(${reaches}::text[]) r) as reached from contacts.company c
       where deleted_at is null and id = any(${companyIds}::uuid[])`)
       desk.#companies.set(one.id, one);
     const purposes = await ctx.sql<{
@@ -137,10 +236,17 @@ class Desk {
     if (recipient && recipient.object !== 'contacts.person' && recipient.object !== 'contacts.company')
       return failed('One writes to a person, a company or an address.');
     if (recipient && !person && !company) return failed('Whoever this is to is not there any more.');
-    const address =
-      (message.address as string | null) ?? (recipient?.object === 'contacts.company' ? company?.email : person?.email) ?? null;
+    const channel = String(message.channel);
+    // A channel that is off says nothing of itself: e-mail is the one that everybody knows.
+    const reach = this.#channels.get(channel)?.reach ?? (channel === 'email' ? 'email' : null);
+    const found = reach === null ? null : ((recipient?.object === 'contacts.company' ? company : person)?.reached?.[reach] ?? null);
+    const address = (message.address as string | null) ?? (typeof found === 'string' ? found : null);
     const who: Fields = { person: person?.id ?? null, address, purpose };
-    if (address === null) return { ...who, ...failed(`${nameOf(person) || company?.name || 'Whoever this is to'} has no e-mail address.`) };
+    if (address === null) {
+      const name = nameOf(person) || company?.name || 'Whoever this is to';
+      return { ...who, ...failed(channel === 'email' ? `${name} has no e-mail address.` : `${name} has no address for this channel.`) };
+    }
+    if (channel === 'email' && !checkValue(ADDRESS, address).ok) return { ...who, ...failed(`“${address}” is no e-mail address.`) };
     const texts = {
       subject: (message.subject as string | null) ?? template?.subject ?? null,
       body: (message.body as string | null) ?? template?.body ?? null,
@@ -163,7 +269,9 @@ class Desk {
         body: texts.body,
         ...failed(`There is no value for ${missing.map((name) => `{{${name}}}`).join(', ')}.`),
       };
-    if (written.subject === null) return { ...written, ...failed('A mail needs a subject.') };
+    if (written.subject === null && channel === 'email') return { ...written, ...failed('A mail needs a subject.') };
+    written.subject ??= firstLine(written.body);
+    if (written.subject === null) return { ...written, ...failed('A message needs a text.') };
     const reason = this.refusal(person?.id ?? null, address, purpose);
     return { ...written, status: reason === null ? 'queued' : 'held', reason };
   }
@@ -183,5 +291,3 @@ class Desk {
     return rec ? { ...rec.fields } : undefined;
   }
 }
-
-const nameOf = (person: Person | undefined): string => [person?.firstName, person?.lastName].filter(Boolean).join(' ');

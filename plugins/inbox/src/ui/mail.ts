@@ -27,9 +27,6 @@ export interface Written {
   messages: WrittenMail[];
 }
 
-/** Whether the person at the screen may write. */
-export const mayWrite = (app: App): boolean => !app.outside && app.object(MESSAGE)?.rights.create === true;
-
 /** Makes sure that the names of people and companies are known. */
 export async function learn(app: App, refs: readonly AnyRef[]): Promise<void> {
   const unknown = refs.filter(({ id }) => !app.refs.has(id));

@@ -12,9 +12,12 @@ const REASONS: readonly [RegExp, Key][] = [
   [/^Whoever this is to is not there any more\.$/, 'reason.gone'],
   [/^One writes to a person/, 'reason.recipient'],
   [/^(.*) has no e-mail address\.$/s, 'reason.address'],
+  [/^(.*) has no address for this channel\.$/s, 'reason.channel'],
+  [/^“(.*)” is no e-mail address\.$/s, 'reason.no_address'],
   [/^There is no value for (.*)\.$/s, 'reason.value'],
   [/^A mail needs a subject\.$/, 'reason.subject'],
-  [/^The mail server refused it: (.*)$/s, 'reason.refused'],
+  [/^A message needs a text\.$/, 'reason.text'],
+  [/^(?:It was refused|The mail server refused it): (.*)$/s, 'reason.refused'],
   [/^Nobody knows whether it arrived: (.*) It is not sent again\.$/s, 'reason.unknown'],
 ];
 

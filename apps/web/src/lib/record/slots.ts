@@ -4,6 +4,7 @@ import type { ListAction, ListActions, ListCreate, RecordAction, RecordActions }
 import type { App } from '@kith/ui/app.svelte.ts';
 import type { Language } from '@kith/ui/types.ts';
 import type { Component } from 'svelte';
+import { writingAbout, writingTo } from './writing.ts';
 
 export interface Slot {
   id: string;
@@ -52,6 +53,7 @@ export async function slotsOf(on: On, kind: 'record.panel' | 'record.tab', objec
 
 /** What plugins say may be done with a record. One that fails takes nothing else with it. */
 export async function actionsOf(app: App, object: string, id: string): Promise<RecordAction[]> {
+  const writing = writingAbout(app, object, id);
   const clients = await enabled(app.plugins);
   const slots = clients.flatMap((client) =>
     (client.slots['record.action'] ?? []).filter((slot) => slot.object === undefined || slot.object === object),
@@ -62,11 +64,12 @@ export async function actionsOf(app: App, object: string, id: string): Promise<R
       return actions(app, object, id).catch(() => []);
     }),
   );
-  return found.flat();
+  return [...writing, ...found.flat()];
 }
 
 /** What plugins say may be done with many records of an object. One that fails takes nothing else with it. */
 export async function listActionsOf(app: App, object: string): Promise<ListAction[]> {
+  const writing = writingTo(app, object);
   const clients = await enabled(app.plugins);
   const slots = clients.flatMap((client) =>
     (client.slots['list.action'] ?? []).filter((slot) => slot.object === undefined || slot.object === object),
@@ -77,7 +80,7 @@ export async function listActionsOf(app: App, object: string): Promise<ListActio
       return actions(app, object).catch(() => []);
     }),
   );
-  return found.flat();
+  return [...writing, ...found.flat()];
 }
 
 /** How a plugin begins new records of an object, if it has its own way. */
@@ -187,9 +190,16 @@ export async function settingsSections(on: On, id: string, language: Language): 
   }));
 }
 
-/** Loads the plugins' own ways of showing values, and records on timelines. */
+/** Loads the plugins' own ways of showing values, and records on timelines, and of writing to somebody. */
 export async function loadShows(app: App): Promise<void> {
+  const { language, channels } = app;
   const clients = await enabled(app.plugins);
+  app.ways = clients.flatMap(({ plugin, slots }) => {
+    const words = plugin.locales[language] ?? plugin.locales.en ?? {};
+    return (slots['compose.channel'] ?? [])
+      .filter(({ channel }) => channels.includes(channel))
+      .map(({ id, title, ...way }) => ({ ...way, id: `${plugin.id}.${id}`, title: words[title] ?? title }));
+  });
   const shows = clients.flatMap(({ slots }) => slots['field.value'] ?? []);
   const items = clients.flatMap(({ slots }) => slots['timeline.item'] ?? []);
   await Promise.all([
