@@ -149,6 +149,8 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
         'FetchOptions',
         'Services',
         'OutgoingMail',
+        'Service',
+        'ServiceTools',
         'PluginRoute',
         'PluginCall',
         'PluginAnswer',

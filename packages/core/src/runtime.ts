@@ -1,7 +1,16 @@
 /** One process of Kith: its connections and services, made for the roles that it has. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { buildModel, ModelError, type AnyPlugin, type AnyServer, type Model, type ModelObject, type Principal } from '@kith/sdk';
+import {
+  buildModel,
+  IDENTIFIER,
+  ModelError,
+  type AnyPlugin,
+  type AnyServer,
+  type Model,
+  type ModelObject,
+  type Principal,
+} from '@kith/sdk';
 import type pg from 'pg';
 import { checkServer, openKysely, openPool, type Db } from './database.ts';
 import { allowedOrigins, type Env } from './env.ts';
@@ -14,6 +23,7 @@ import { Bus } from './events/bus.ts';
 import { Consumers } from './jobs/consumers.ts';
 import { Jobs, SYSTEM_ACTOR } from './jobs/jobs.ts';
 import { Queues } from './jobs/queues.ts';
+import { ServiceRunner } from './jobs/services.ts';
 import { EventTail, OutboxRelay } from './events/outbox.ts';
 import { Outgoing } from './fetch.ts';
 import { newId } from './ids.ts';
@@ -145,6 +155,9 @@ export function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServ
         throw new BootError(
           `Plugin "${plugin.id}": importer "${name}" makes records of "${object}", which no plugin of this build declares`,
         );
+  for (const { plugin, services = {} } of servers)
+    for (const name of Object.keys(services))
+      if (!IDENTIFIER.test(name)) throw new BootError(`Plugin "${plugin.id}": service "${name}" must be a word in camelCase`);
   for (const { plugin, routes = [] } of servers) {
     for (const { access, method, path } of routes) {
       if (typeof access !== 'object' || model.permissions.has(`${plugin.id}.${access.permission}`)) continue;
@@ -375,15 +388,29 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       await begin(() => true);
       await jobs.start();
       const consumers = new Consumers({ pool, records, servers, isOn, bus, model, log });
+      const services = new ServiceRunner({
+        databaseUrl,
+        pool,
+        records,
+        servers,
+        isOn,
+        settings,
+        outgoing,
+        log,
+        clock,
+        ...options.background,
+      });
+      services.start();
       const stops = [
         bus.hear('jobs', () => jobs.wake()),
+        bus.hear('switched', () => services.wake()),
         bus.hear('switched', (changed) => {
           void begin((id) => changed.includes(id)).then(() => jobs.wake());
         }),
       ];
       closers.push(async () => {
         for (const stop of stops) stop();
-        await Promise.all([jobs.close(), consumers.close()]);
+        await Promise.all([jobs.close(), consumers.close(), services.close()]);
       });
     }
     const streams = new EventStreams({ pool, bus, query, model, log, secret: env.secret });

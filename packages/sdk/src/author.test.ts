@@ -124,6 +124,16 @@ const MISTAKES: readonly [what: string, code: string, says: string][] = [
     `definePlugin({ ...plugin, permissions: { waive: { roles: ['boss'] } } });`,
     `Type '"boss"' is not assignable to type '"admin" | "manager" | "member" | "reader"'.`,
   ],
+  [
+    'a service without a name that is in the catalogue',
+    `defineServer(late, { actions: { job: { close: () => undefined } }, services: { watch: { title: 'service.watch', run: async () => {} } } });`,
+    `Type '"service.watch"' is not assignable to type '"plugin.late"'.`,
+  ],
+  [
+    'a service that writes outside of a transaction',
+    `defineServer(late, { actions: { job: { close: () => undefined } }, services: { watch: { title: 'plugin.late', run: async (service) => { await service.records.get('late.job', 'x'); } } } });`,
+    `Property 'records' does not exist on type 'ServiceTools<`,
+  ],
   ['a server without its handlers', `defineServer(late, {});`, `Property 'actions' is missing in type '{}' but required`],
   [
     'an action without its handler',

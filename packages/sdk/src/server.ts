@@ -602,6 +602,39 @@ export interface Channel<P> {
   receive?: (call: PluginCall, ctx: Context<P>) => Promise<PluginAnswer>;
 }
 
+/** What a service gets. It has no transaction until it asks for one. */
+export interface ServiceTools<P = AnyPlugin> {
+  /**
+   * Aborted when this process is to stop, is not the owner any more, or the plugin is switched off or told something else. End
+   * then, within a few seconds: another process does not wait longer.
+   */
+  signal: AbortSignal;
+  /** Runs `work` in a transaction, as a job has one. Throws where another process has taken over: then nothing is written. */
+  transaction: <T>(work: (ctx: Context<P>) => Promise<T>) => Promise<T>;
+  /** Asks somebody outside over HTTP, until `signal`; for 30 seconds at most. */
+  fetch: Fetch;
+  /** As {@link Context.settings}. When they change, the service ends and begins anew. */
+  settings: () => Promise<SettingsOf<P>>;
+  /** As {@link Context.secrets}. */
+  secrets: () => Promise<SecretsOf<P>>;
+  /** Waits for so many milliseconds. Throws when `signal` says so, which ends the service. */
+  sleep: (ms: number) => Promise<void>;
+  /** The current time; tests set it. */
+  clock: () => Date;
+  /** Writes a line into the log of the process. No personal data: ids do. */
+  log: (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => void;
+}
+/**
+ * Code that runs for as long as Kith does, in one of its worker processes: what watches a mailbox, or keeps a line open. When
+ * that process ends or loses its database, another takes over.
+ */
+export interface Service<P> {
+  /** Key of its name in the plugin's catalogue. */
+  title: P extends { locales: { en: infer L } } ? keyof L & string : string;
+  /** Runs until its `signal` is aborted. When it throws or ends before, it begins again after a pause, which grows each time. */
+  run: (service: ServiceTools<P>) => Promise<void>;
+}
+
 /** A change of the database that is not additive. Runs once, in order of the list. */
 export interface Migration {
   /** `0001-what-it-does`; never renamed. */
@@ -633,6 +666,8 @@ export interface Server<P> {
   importers?: Readonly<Record<string, AnyImporterOf<P>>>;
   /** By name, unique among all plugins: ways by which messages go out and come in. */
   channels?: Readonly<Record<string, Channel<P>>>;
+  /** By name: what runs all the time, in one process. */
+  services?: Readonly<Record<string, Service<P>>>;
   /** Runs once in each worker process as it starts, in a transaction: what must be there, such as records that the plugin brings. */
   start?: (ctx: Context<P>) => Promise<void>;
 }
@@ -700,6 +735,7 @@ export interface AnyServer {
   routes?: readonly PluginRoute<AnyPlugin>[];
   importers?: Readonly<Record<string, Importer<AnyPlugin>>>;
   channels?: Readonly<Record<string, Channel<AnyPlugin>>>;
+  services?: Readonly<Record<string, Service<AnyPlugin>>>;
   start?: (ctx: Context<AnyPlugin>) => Promise<void>;
   actions?: Record<string, Record<string, ActionHandler<AnyPlugin, Record<string, FieldValue>, Record<string, FieldValue>>>>;
   demo?: Record<string, Demo<AnyPlugin>>;

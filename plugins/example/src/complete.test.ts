@@ -71,6 +71,7 @@ describe('the example', () => {
     ['Metric', used(...values(example.metrics))],
     ['ShippedWorkflow', used(...values(example.workflows))],
     ['Consumer', used(...values(server.consumers))],
+    ['Service', used(...values(server.services))],
     ['Job', used(...values(server.jobs))],
     ['PluginRoute', used(...(server.routes ?? []))],
     ['Importer', used(...values(server.importers))],

@@ -205,6 +205,22 @@ describe('the lending desk', () => {
     expect((await put(signed('fifteen birds'))).status).toBe(403);
   });
 
+  it('watches the return box', async () => {
+    const admin = await world.person('Alma', 'admin');
+    const { loan } = await lend();
+    await act(loan, 'handOut');
+    const machine = createServer((_request, response) => response.end(`${String(loan.fields.number)}\nL-0`));
+    await new Promise<void>((resolve) => machine.listen(0, '127.0.0.1', resolve));
+    const address = `http://127.0.0.1:${(machine.address() as AddressInfo).port}/`;
+    await world.api('PATCH', '/plugins/example/settings', { box: address }, admin);
+    const status = async (): Promise<unknown> => (await world.api<Rec>('GET', `/records/example.loan/${loan.id}`)).body.fields.status;
+    await expect.poll(status, { timeout: 10_000 }).toBe('back');
+    const { body } = await world.api<{ services: object[] }>('GET', '/plugins/example', undefined, admin);
+    expect(body.services).toMatchObject([{ label: 'Return box', state: 'running' }]);
+    await world.api('PATCH', '/plugins/example/settings', { box: null }, admin);
+    await new Promise((resolve) => machine.close(resolve));
+  });
+
   it('lets those waive a fee who have the permission, as administrators give it', async () => {
     const [manager, admin] = [await world.person('Mona', 'manager'), await world.person('Abel', 'admin')];
     const { loan } = await lend();

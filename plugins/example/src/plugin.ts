@@ -237,6 +237,8 @@ export const example = definePlugin({
     /** Who makes texts of mails to `<number>@…`, and what signs the answers. */
     textGateway: text({ max: 200 }),
     textKey: secret(),
+    /** Where the box says what lies in it, for those that do not say so by themselves. */
+    box: url(),
   },
   // #endregion
   // #region workflow

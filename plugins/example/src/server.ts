@@ -3,6 +3,7 @@ import { defineServer } from '@kith/sdk';
 import { feeOf } from './fee.ts';
 import { example } from './plugin.ts';
 import { board } from './server/board.ts';
+import { box } from './server/box.ts';
 import { load } from './server/demo.ts';
 import { equipmentList } from './server/list.ts';
 import { remindAll, reminder } from './server/reminders.ts';
@@ -116,6 +117,7 @@ export const server = defineServer(example, {
   routes,
   importers: { equipmentList },
   channels: { text: texts },
+  services: { box },
   // #region start
   start: async (ctx) => {
     const { data } = await ctx.asPlugin.query('example.equipment', { limit: 1 });

@@ -3,13 +3,14 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
-import type { AnyServer, Model } from '@kith/sdk';
+import type { AnyPlugin, AnyServer, Model } from '@kith/sdk';
 import { createTransport } from 'nodemailer';
 import type pg from 'pg';
 import { openPool } from '../database.ts';
 import type { Env } from '../env.ts';
 import { askRedis } from '../jobs/queues.ts';
 import { unreadableSecrets } from '../plugins/settings.ts';
+import { serviceStates } from '../jobs/services.ts';
 import { orphans } from '../plugins/stored.ts';
 import { pendingMigrations } from '../schema/migrate.ts';
 import { background } from './background.ts';
@@ -212,7 +213,11 @@ export async function checkDatabase({ url, model, servers, publicHost, secret }:
       return checks;
     }
     checks.push(ok('migrations', 'The database is up to date'));
-    checks.push(...(await checkContents(pool, model, publicHost)), await checkSecrets(pool, secret));
+    checks.push(
+      ...(await checkContents(pool, model, publicHost)),
+      await checkSecrets(pool, secret),
+      ...(await checkServices(pool, servers)),
+    );
   } catch (error) {
     checks.push(broken('database', `It could not be looked at (${reasonOf(error)}).`, 'See the log of Postgres.'));
   } finally {
@@ -228,6 +233,38 @@ function clockCheck(database: number, asked: number, answered: number): Check {
   if (skew > 60_000) return broken('clock', says, 'Set both by NTP: schedules, sessions and leases go by them.');
   if (skew > 2_000) return warning('clock', says, 'Set both by NTP.');
   return ok('clock', skew < 100 ? 'the clocks agree' : says);
+}
+
+/** Services of plugins that are on, where any plugin has one. */
+async function checkServices(pool: pg.Pool, servers: readonly AnyServer[]): Promise<Check[]> {
+  const { rows } = await pool.query<{ id: string; enabled: boolean }>('select id, enabled from kith.plugin');
+  const said = new Map(rows.map(({ id, enabled }) => [id, enabled]));
+  const isOn = (plugin: AnyPlugin): boolean =>
+    (said.get(plugin.id) ?? plugin.startsDisabled !== true) && (plugin.needs ?? []).every((need) => isOn(need.plugin));
+  const names = servers.flatMap(({ plugin, services }) =>
+    isOn(plugin) ? Object.keys(services ?? {}).map((name) => `${plugin.id}.${name}`) : [],
+  );
+  if (names.length === 0) return [];
+  const states = [...(await serviceStates(pool, names)).values()];
+  const idle = states.filter(({ state }) => state === 'none').map(({ name }) => name);
+  const ill = states.filter(({ state }) => state === 'pausing');
+  if (idle.length > 0)
+    return [
+      warning(
+        'services',
+        `Nobody runs ${idle.join(', ')}.`,
+        'Start a worker: “kith start --roles worker”. If one runs, its log says why it does not.',
+      ),
+    ];
+  if (ill.length > 0)
+    return [
+      warning(
+        'services',
+        ill.map(({ name, error }) => `${name} failed (${error ?? 'it says no more'}) and is tried again`).join('; ') + '.',
+        'Look at its settings under Settings → Plugins, and at the log of the worker.',
+      ),
+    ];
+  return [ok('services', states.map(({ name, owner }) => `${name} runs in ${owner ?? 'a process'}`).join('; '))];
 }
 
 async function checkSecrets(pool: pg.Pool, secret: string): Promise<Check> {

@@ -159,6 +159,7 @@ const GOES: readonly { table: string; where: string }[] = [
   { table: 'facet', where: `object like $1 || '.%'` },
   { table: 'schedule', where: `name like $1 || '.%'` },
   { table: 'consumer', where: `name like $1 || '.%'` },
+  { table: 'plugin_service', where: `name like $1 || '.%'` },
   { table: 'notice_choice', where: `kind like $1 || '.%'` },
   { table: 'migration', where: `plugin = $1` },
   { table: 'plugin', where: `id = $1` },

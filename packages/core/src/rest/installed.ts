@@ -2,6 +2,7 @@
 import type { AnyPlugin } from '@kith/sdk';
 import { invalid, notFound } from '../errors.ts';
 import type { PluginState } from '../plugins/plugins.ts';
+import { serviceStates, type ServiceState } from '../jobs/services.ts';
 import { orphans, purge, purgedFile, storedBy, type Stored } from '../plugins/stored.ts';
 import { json } from './http.ts';
 import { settingMeta, text } from './meta.ts';
@@ -27,7 +28,12 @@ const keptOf = ({ tables, columns, files }: Stored): Kept => ({
 });
 
 /** A plugin as an administrator sees it. */
-function shown({ runtime, language }: Call, state: PluginState, stored: Stored): Record<string, unknown> {
+function shown(
+  { runtime, language }: Call,
+  state: PluginState,
+  stored: Stored,
+  services: ReadonlyMap<string, ServiceState>,
+): Record<string, unknown> {
   const { plugin } = state;
   const { model, plugins } = runtime;
   const server = plugins.all.find((one) => one.plugin.id === plugin.id);
@@ -60,15 +66,29 @@ function shown({ runtime, language }: Call, state: PluginState, stored: Stored):
       importers: Object.values(server?.importers ?? {}).map(({ title }) => labelled(title)),
       settings: Object.keys(plugin.settings ?? {}).length,
     },
+    services: Object.entries(server?.services ?? {}).map(([key, { title }]) => ({
+      ...services.get(`${plugin.id}.${key}`)!,
+      label: labelled(title),
+    })),
     stored: keptOf(stored),
   };
 }
 
+/** How the services of these plugins stand. */
+const servicesOf = ({ runtime: { pool, plugins } }: Call, ids: readonly string[]): Promise<Map<string, ServiceState>> =>
+  serviceStates(
+    pool,
+    plugins.all
+      .filter(({ plugin }) => ids.includes(plugin.id))
+      .flatMap(({ plugin, services }) => Object.keys(services ?? {}).map((key) => `${plugin.id}.${key}`)),
+  );
+
 async function one(call: Call): Promise<Record<string, unknown>> {
   const state = call.runtime.plugins.states.find(({ plugin }) => plugin.id === call.params.id);
   if (!state) throw notFound('plugin in this build');
-  const stored = await storedBy(call.runtime.pool, [state.plugin.id]);
-  return shown(call, state, stored.get(state.plugin.id)!);
+  const ids = [state.plugin.id];
+  const [stored, services] = await Promise.all([storedBy(call.runtime.pool, ids), servicesOf(call, ids)]);
+  return shown(call, state, stored.get(state.plugin.id)!, services);
 }
 
 /** A plugin's settings; it may be off, so that it can be told what it needs before it is switched on. */
@@ -103,9 +123,10 @@ export const installedRoutes: readonly Route[] = [
         pool,
         states.map(({ plugin }) => plugin.id),
       );
-      const stored = await storedBy(pool, [...states.map(({ plugin }) => plugin.id), ...left]);
+      const ids = states.map(({ plugin }) => plugin.id);
+      const [stored, services] = await Promise.all([storedBy(pool, [...ids, ...left]), servicesOf(call, ids)]);
       return json({
-        data: states.map((state) => shown(call, state, stored.get(state.plugin.id)!)),
+        data: states.map((state) => shown(call, state, stored.get(state.plugin.id)!, services)),
         orphans: left.map((id) => ({ id, stored: keptOf(stored.get(id)!) })),
       });
     },

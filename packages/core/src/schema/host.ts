@@ -339,4 +339,13 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
       `create table kith.named_permission (name text not null, role text not null, allowed boolean not null, primary key (name, role))`,
     ],
   },
+  {
+    name: '0012-plugin-services',
+    up: [
+      // Who runs which service, in its how manyth term. Locks decide who does; an owner writes only while the term is its own.
+      `create table kith.plugin_service (
+         name text primary key, epoch integer not null, owner text, since timestamptz,
+         state text not null check (state in ('idle', 'running', 'pausing')), error text, failed_at timestamptz, resumes_at timestamptz)`,
+    ],
+  },
 ];

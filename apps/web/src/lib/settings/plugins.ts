@@ -36,7 +36,22 @@ export interface InstalledPlugin {
     importers: string[];
     settings: number;
   };
+  services: ServiceMeta[];
   stored: Kept;
+}
+
+/** Code of a plugin that runs all the time, in one process. */
+export interface ServiceMeta {
+  name: string;
+  label: string;
+  /** `pausing`: it failed and is tried again; `none`: no process runs it. */
+  state: 'running' | 'pausing' | 'none';
+  owner: string | null;
+  since: string | null;
+  /** The last error, whether it has run since or not. */
+  error: string | null;
+  failedAt: string | null;
+  resumesAt: string | null;
 }
 
 interface SettingBase {
