@@ -42,6 +42,7 @@ import type { FieldNumbers } from './records/documents.ts';
 import { history, type HistoryEntry } from './records/history.ts';
 import { checkDatabase as check, type Check } from './operation/doctor.ts';
 import { isNear, problem, requestId } from './rest/http.ts';
+import { Limits } from './rest/limits.ts';
 import { dispatch, type Seen } from './rest/routes.ts';
 import { readFacets } from './schema/facets.ts';
 import { migrate as migrateSchema, pendingMigrations } from './schema/migrate.ts';
@@ -100,6 +101,8 @@ export interface Runtime {
   readonly views: Views;
   readonly setup: Setup;
   readonly live: LiveLists;
+  /** How often what is open to everybody is asked. */
+  readonly limits: Limits;
   readonly streams: EventStreams;
   readonly api: { handle: (request: Request, context: { ip: string }) => Promise<Response> };
   /** Own commits, at once; those of other processes come over the bus. Call what comes back to stop. */
@@ -159,7 +162,11 @@ export function modelOf(plugins: readonly AnyPlugin[], servers: readonly AnyServ
     for (const name of Object.keys(services))
       if (!IDENTIFIER.test(name)) throw new BootError(`Plugin "${plugin.id}": service "${name}" must be a word in camelCase`);
   for (const { plugin, routes = [] } of servers) {
-    for (const { access, method, path } of routes) {
+    for (const { access, method, path, perMinute } of routes) {
+      if (perMinute !== undefined && (access !== 'public' || !Number.isInteger(perMinute) || perMinute < 1))
+        throw new BootError(
+          `Plugin "${plugin.id}": route ${method} ${path} has "perMinute", which is a whole number, and for public routes`,
+        );
       if (typeof access !== 'object' || model.permissions.has(`${plugin.id}.${access.permission}`)) continue;
       throw new BootError(
         `Plugin "${plugin.id}": route ${method} ${path} names the permission "${access.permission}"; declare it under permissions`,
@@ -444,6 +451,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       views,
       setup,
       live,
+      limits: new Limits(),
       streams,
       tell,
       api: { handle: (request, context) => answer(runtime, request, context.ip) },

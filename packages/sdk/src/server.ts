@@ -514,6 +514,8 @@ export interface PluginRoute<P> {
   access: 'public' | 'staff' | 'lead' | 'admin' | { permission: PermissionsOf<P> };
   /** One line for the API's description. */
   summary: string;
+  /** Public routes: how often one address may call it in a minute, in each process; 6,000 times unless told. Then it is answered 429. */
+  perMinute?: number;
   /** Takes a body of any type, at most 2 MB, and does not parse it: it stands in the call's `raw`. */
   raw?: boolean;
   /** In one transaction, as the caller. */

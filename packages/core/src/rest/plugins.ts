@@ -4,7 +4,11 @@ import { KithError, malformed, notFound } from '../errors.ts';
 import { fileResponse } from '../files.ts';
 import { escapeHtml } from '../html.ts';
 import { BODY_LIMIT, empty, json, parseBody, readBytes } from './http.ts';
+import { callerAddress } from './limits.ts';
 import type { Call, Route } from './routes.ts';
+
+/** How often one address may call a public route in a minute, where the plugin does not say. */
+const PER_MINUTE = 6_000;
 
 /** The routes of plugins and of their channels, as the host's table has them. */
 export const pluginRoutes = (servers: readonly AnyServer[]): Route[] =>
@@ -14,7 +18,13 @@ export const pluginRoutes = (servers: readonly AnyServer[]): Route[] =>
       path: `/x/${plugin.id}${route.path}`,
       access: typeof route.access === 'object' ? { permission: `${plugin.id}.${route.access.permission}` } : route.access,
       summary: route.summary,
-      handle: (call) => answer(plugin.id, route, call),
+      handle: (call) => {
+        if (route.access === 'public') {
+          const caller = callerAddress(call.request.headers.get('x-forwarded-for'), call.ip);
+          call.runtime.limits.take(`${plugin.id} ${route.method} ${route.path} ${caller}`, route.perMinute ?? PER_MINUTE);
+        }
+        return answer(plugin.id, route, call);
+      },
     })),
   );
 

@@ -49,6 +49,7 @@ export const routes: readonly PluginRoute<typeof example>[] = [
     method: 'POST',
     path: '/returns',
     access: 'public',
+    perMinute: 60,
     raw: true,
     summary: 'Takes back what lies in the return box; signed with its key',
     handle: async (call, ctx) => {
