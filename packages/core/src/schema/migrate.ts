@@ -225,6 +225,13 @@ function indexesOf(model: Model, object: ModelObject): Map<string, [string, stri
     if (field.type === 'multiSelect' || field.type === 'refs') indexes.set(name, ['create index', `using gin (${column}) ${live}`]);
     else if (field.type === 'money') indexes.set(name, ['create index', `(((${column}).amount), id) ${live}`]);
     else indexes.set(name, ['create index', `(${column}, id) ${live}`]);
+    // People write the same address in many ways: whoever looks for it compares it so.
+    if (field.type === 'email') indexes.set(short(`${object.key}_${field.name}_lower`), ['create index', `(lower(${column}), id) ${live}`]);
+    if (field.type === 'phone')
+      indexes.set(short(`${object.key}_${field.name}_digits`), [
+        'create index',
+        `(ltrim(regexp_replace(${column}, '\\D', '', 'g'), '0'), id) ${live}`,
+      ]);
   }
   for (const columns of object.unique) {
     indexes.set(short(`${object.key}_${columns.join('_')}_unique`), ['create unique index', `(${columns.map(quote).join(', ')}) ${live}`]);

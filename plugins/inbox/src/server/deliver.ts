@@ -38,11 +38,15 @@ export async function queueDeliveries(events: readonly ChangeEvent[], ctx: Ctx):
 
 /** What waited for a channel that is back is queued again, the oldest first. */
 export async function sendWaiting(ctx: Ctx): Promise<void> {
+  const spec = ctx.world.model.objects.get('inbox.message')?.fields.get('channel')?.spec;
+  // A channel without an option of its name can have no message either.
+  const names = [...ctx.world.channels.keys()].filter((name) => spec?.type === 'select' && name in spec.options);
+  if (names.length === 0) return;
   const { data } = await ctx.world.records.query('inbox.message', {
     filter: {
       and: [
         { field: 'status', op: 'eq', value: 'waiting' },
-        { field: 'channel', op: 'in', value: [...ctx.world.channels.keys()] },
+        { field: 'channel', op: 'in', value: names },
       ],
     },
     sort: ['createdAt'],
