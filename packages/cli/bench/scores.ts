@@ -80,6 +80,8 @@ const told = (object: string, record: string, kind: ChangeEvent['kind'], changes
   cause: { kind: 'bench', id: null },
   act: null,
   audience: null,
+  event: null,
+  data: null,
   settled: true,
 });
 

@@ -301,6 +301,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     bus.on('permissions', reload);
     bus.on('resync', reload);
     const relay = new OutboxRelay(databaseUrl, bus, log);
+    const wakeRelay = (): void => (relay.leading ? relay.wake() : bus.wake());
     const listeners = new Set<(committed: readonly Committed[]) => void>();
     const tell = (committed: readonly Committed[]): void => {
       if (committed.length === 0) return;
@@ -314,8 +315,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         if (one.kind === 'deleted') bus.recordClosed(one.object, one.record);
         else if (one.renewed) bus.recordClosed(one.object, one.record, one.renewed);
       }
-      if (relay.leading) relay.wake();
-      else bus.wake();
+      wakeRelay();
     };
     const settings = new PluginSettings({ pool, plugins: model.installed.plugins, secret: env.secret, clock });
     const records = new Records({
@@ -329,6 +329,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       numbers,
       told: tell,
       queued: () => bus.jobsAdded(),
+      emitted: wakeRelay,
       noticed: (people) => bus.noticed(people),
       origin: () => env.origin ?? `http://localhost:${port}`,
       log,

@@ -27,7 +27,7 @@ const base = definePlugin({
 });
 const plugin = { id: 'late', version: '1.0.0', sdk: '^1.0.0', part: 'operational', locales: { en: { 'plugin.late': 'Late' } } } as const;
 const late = definePlugin({
-  ...plugin, needs: [need(base, '^1.0.0')], permissions: { waive: { roles: ['manager'] } }, settings: { fee: number({ default: 2 }), apiKey: secret() },
+  ...plugin, needs: [need(base, '^1.0.0')], permissions: { waive: { roles: ['manager'] } }, events: { moved: { object: 'job', data: { days: number() } } }, settings: { fee: number({ default: 2 }), apiKey: secret() },
   objects: {
     job: object({
       icon: 'x', title: ['name'],
@@ -204,6 +204,21 @@ const MISTAKES: readonly [what: string, code: string, says: string][] = [
     'a way of writing over no channel',
     `defineClient(late, { 'compose.channel': [{ id: 'w', title: 'plugin.late', icon: 'x', load }] });`,
     `Property 'channel' is missing in type`,
+  ],
+  [
+    'an event of an object that there is not',
+    `definePlugin({ ...plugin, objects: { job: object({ ...rest, title: ['name'] }) }, events: { moved: { object: 'jbo' } } });`,
+    `Type '"jbo"' is not assignable to type '"job"'.`,
+  ],
+  [
+    'an event that was not declared',
+    `defineServer(late, { actions: { job: { close: async (_call, ctx) => void (await ctx.emit('moevd', 'x', { days: 1 })) } } });`,
+    `Argument of type '"moevd"' is not assignable to parameter of type '"moved"'.`,
+  ],
+  [
+    'data of an event that is of another kind',
+    `defineServer(late, { actions: { job: { close: async (_call, ctx) => void (await ctx.emit('moved', 'x', { days: 'three' })) } } });`,
+    `Type 'string' is not assignable to type 'number'.`,
   ],
   [
     'a widget whose title is in no catalogue',

@@ -14,6 +14,7 @@ import {
   type PortalPage,
   type PortalSelection,
   type View,
+  type EventDeclaration,
 } from './plugin.ts';
 import { DEFAULT_ACCESS, ROLES, type Access, type Role, type Rule } from './rule.ts';
 import type { Filter } from './filter.ts';
@@ -49,6 +50,8 @@ export interface ModelObject {
   access: Access;
   views: Map<string, View & { plugin: string }>;
   actions: Map<string, Action & { plugin: string }>;
+  /** What its plugin tells of its records, by key. */
+  events: Map<string, EventDeclaration>;
   /** The object's documents; the first is `staff`. The host replaces what the declarations say by what it has stored. */
   facets: Facet[];
   /** What audiences may do here, by their key. */
@@ -171,6 +174,7 @@ export function buildModel(plugins: readonly AnyPlugin[], known: Model['permissi
   for (const plugin of model.plugins.values()) {
     checkMetrics(model, plugin);
     checkSettings(plugin);
+    checkEvents(plugin);
   }
   return model;
 }
@@ -270,6 +274,7 @@ function addObject(model: Model, plugin: AnyPlugin, key: string, declared: NonNu
     access: { read: may('read'), create: may('create'), update: may('update'), delete: may('delete') },
     views: new Map(),
     actions: new Map(),
+    events: new Map(Object.entries(plugin.events ?? {}).filter(([, event]) => event.object === key)),
     facets: [],
     portals: new Map(),
   };
@@ -457,6 +462,17 @@ function checkSettings({ id, settings = {} }: AnyPlugin): void {
   }
 }
 
+function checkEvents({ id, events = {}, objects = {} }: AnyPlugin): void {
+  for (const [key, { object, data = {} }] of Object.entries(events)) {
+    const say = (text: string): never => {
+      throw new ModelError(`Plugin "${id}": event "${key}" ${text}`);
+    };
+    if (!IDENTIFIER.test(key)) say('must be a word in camelCase');
+    if (!Object.hasOwn(objects, object)) say(`is of "${object}", which is no object of this plugin`);
+    for (const name of Object.keys(data)) if (!IDENTIFIER.test(name)) say(`has data "${name}", which must be a word in camelCase`);
+  }
+}
+
 /** The type of what a dotted path over references ends at; undefined where it leads nowhere. */
 function typeAt(model: Model, object: ModelObject, path: string): Field['type'] | undefined {
   const [name = '', ...rest] = path.split('.');
@@ -590,6 +606,7 @@ export function labelKeys(plugin: AnyPlugin): string[] {
   for (const audience of Object.keys(plugin.audiences ?? {})) keys.push(`audience.${audience}`);
   for (const workflow of Object.keys(plugin.workflows ?? {})) keys.push(`workflow.${workflow}`);
   for (const permission of Object.keys(plugin.permissions ?? {})) keys.push(`permission.${permission}`);
+  for (const event of Object.keys(plugin.events ?? {})) keys.push(`event.${event}`);
   for (const metric of Object.keys(plugin.metrics ?? {})) keys.push(`metric.${metric}`);
   for (const [name, spec] of Object.entries(plugin.settings ?? {})) {
     keys.push(`setting.${name}`);

@@ -171,6 +171,14 @@ export interface ObjectDeclaration<F extends Fields = Fields, A extends Record<s
   nav?: boolean;
 }
 
+/** Something that a plugin tells of a record beyond its changes: it became overdue, it was viewed. Its name is `event.<key>` in the catalogue. */
+export interface EventDeclaration<O extends string = string> {
+  /** Key of the object of this plugin whose records it is told of. */
+  object: O;
+  /** What is said besides, by key: fields as of a record. */
+  data?: Fields;
+}
+
 /** What a plugin adds to another plugin's object. Its fields become `<plugin>__<field>` there. */
 export interface Extension {
   /** Fields by key. They are added and removed with this plugin. */
@@ -208,6 +216,7 @@ export interface AnyPlugin {
   metrics?: Record<string, Metric>;
   permissions?: Record<string, Permission>;
   settings?: Settings;
+  events?: Record<string, EventDeclaration>;
   locales: Record<string, Catalogue>;
 }
 
@@ -280,6 +289,7 @@ export function definePlugin<
   const L extends Catalogue = Catalogue,
   const S extends Record<string, { type: string }> = Record<never, never>,
   const R extends Record<string, Permission> = Record<never, never>,
+  const V extends Record<string, EventDeclaration<NoInfer<keyof O & string>>> = Record<never, never>,
 >(declaration: {
   /** Name of the plugin in code, and of its schema in the database: a word of letters and digits that begins with a small letter. Never changed later. */
   id: Id;
@@ -310,6 +320,8 @@ export function definePlugin<
    * away. A permission's name is `permission.<key>` in the catalogue.
    */
   permissions?: R;
+  /** What the plugin tells of its records beyond their changes, by key: with `ctx.emit`, to consumers, workflows and `GET /events`. */
+  events?: V;
   /**
    * What administrators say to the plugin, by key: fields, whose `default` holds until somebody says otherwise, and secrets.
    * A setting's name is `setting.<key>` in the catalogue, and what it is for `setting.<key>.help`, where that is said.
@@ -317,8 +329,8 @@ export function definePlugin<
   settings?: S & CheckSettings<NoInfer<S>>;
   /** Texts per language; English is complete, the others have the same keys. */
   locales: { en: L } & Record<string, { [K in keyof L]: string }>;
-}): Plugin<Id, O, N, L, S, R> {
-  return declaration as unknown as Plugin<Id, O, N, L, S, R>;
+}): Plugin<Id, O, N, L, S, R, V> {
+  return declaration as unknown as Plugin<Id, O, N, L, S, R, V>;
 }
 
 /** A declared plugin, with its names in its type. */
@@ -329,6 +341,7 @@ export interface Plugin<
   L extends Catalogue = Catalogue,
   S = Settings,
   R = Record<string, Permission>,
+  V = Record<string, EventDeclaration>,
 > {
   id: Id;
   version: string;
@@ -343,9 +356,13 @@ export interface Plugin<
   workflows?: Record<string, ShippedWorkflow>;
   metrics?: Record<string, Metric>;
   permissions?: R;
+  events?: V;
   settings?: S;
   locales: { en: L } & Record<string, Catalogue>;
 }
+
+/** The events of a plugin, by key. */
+export type EventsOf<P> = P extends { events?: infer V } ? NonNullable<V> : Record<never, never>;
 
 /** The names of a plugin's own permissions. */
 export type PermissionsOf<P> = P extends { permissions?: infer R } ? keyof NonNullable<R> & string : never;

@@ -2,7 +2,7 @@
 import type { AnyRef, FieldValue, ValueOf } from './field.ts';
 import type { Filter } from './filter.ts';
 import type { Model } from './model.ts';
-import type { AnyObject, AnyPlugin, Fields, FieldsOf, ObjectsOf, PermissionsOf, RecordFields } from './plugin.ts';
+import type { AnyObject, AnyPlugin, EventsOf, Fields, FieldsOf, ObjectsOf, PermissionsOf, RecordFields } from './plugin.ts';
 import type { Role } from './rule.ts';
 import type { SecretsOf, SettingsOf } from './settings.ts';
 
@@ -98,8 +98,9 @@ export interface ChangeEvent {
   /**
    * `settled`: what was typed into a document came to rest; the changes are those since it last was.
    * `acted`: an action was run on the record; what it changed is told besides.
+   * `emitted`: a plugin told something of the record; `event` says what.
    */
-  kind: 'created' | 'changed' | 'deleted' | 'restored' | 'settled' | 'acted';
+  kind: 'created' | 'changed' | 'deleted' | 'restored' | 'settled' | 'acted' | 'emitted';
   /** Id of the principal that made it. */
   author: string;
   /** Version of the record after the change. */
@@ -114,6 +115,10 @@ export interface ChangeEvent {
   act: string | null;
   /** Audience of whoever ran the action, if from outside. */
   audience: string | null;
+  /** What a plugin told, as `example.overdue`; else null. */
+  event: string | null;
+  /** What it said besides; null without anything. */
+  data: Readonly<Record<string, FieldValue>> | null;
   /** False while people are still typing in the document it comes from: a `settled` event follows. */
   settled: boolean;
 }
@@ -273,6 +278,11 @@ export interface Context<P> {
   because: (cause: { kind: string; id: string | null }, author?: string) => Context<P>;
   /** Files of this plugin. A record keeps the id; a route answers the file to whom it decides. */
   files: Files;
+  /**
+   * Tells something of a record of this plugin, in the same transaction: an event that the declaration names, with its data. It
+   * has its place among all changes; consumers, workflows and whoever follows `GET /events` get it. Partners do not.
+   */
+  emit: <K extends keyof EventsOf<P> & string>(event: K, record: string, ...data: DataOf<EventsOf<P>[K]>) => Promise<void>;
   /** Tells people something that concerns them: it stands under their bell. */
   notify: (notices: readonly Notice[]) => Promise<void>;
   /** What administrators have said to this plugin, with the defaults of what they have not. */
@@ -286,6 +296,9 @@ export interface Context<P> {
   /** Writes a line into the log of the process. No personal data: ids do. */
   log: (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => void;
 }
+
+/** What is said with an event: nothing, where it declares no data. */
+export type DataOf<E> = E extends { data: infer D extends Fields } ? [data: { [K in keyof D]: ValueOf<D[K]> | null }] : [];
 
 type InputOf<A> = A extends { input?: infer I } ? { [K in keyof NonNullable<I>]: ValueOf<NonNullable<I>[K]> | null } : never;
 

@@ -25,6 +25,8 @@ export type Trigger =
   | { on: 'date'; object: string; field: string; days: number; at?: string }
   /** An action was run: by anyone, or by people from outside (`portal`) or inside (`staff`) alone. */
   | { on: 'action'; object: string; action: string; by?: 'portal' | 'staff' }
+  /** A plugin told of a record what it declares under `events`: `event` is its key. */
+  | { on: 'event'; object: string; event: string }
   /** A person pressed a button on the record's page. */
   | { on: 'button'; object: string; label: string };
 

@@ -78,6 +78,8 @@ export interface ObjectMeta {
   stages?: string;
   facets: { name: string; fields: string[]; access: 'write' | 'read' }[];
   rights: { read: boolean; create: boolean; update: boolean; delete: boolean };
+  /** What its plugin tells of its records. */
+  events?: { name: string; label: string }[];
   /** Kinds of files that can be read into its records. */
   importers?: ImporterMeta[];
 }

@@ -71,6 +71,38 @@ const stepsOf = async (
 
 const COMPANY = 'contacts.company';
 
+const meter = definePlugin({
+  id: 'meter',
+  version: '1.0.0',
+  sdk: '^1.0.0',
+  part: 'operational',
+  locales: { en: { 'plugin.meter': 'Meters' } },
+  objects: { meter: object({ icon: 'gauge', title: ['name'], fields: { name: text() } }) },
+  events: { high: { object: 'meter' }, low: { object: 'meter' } },
+});
+
+it('is set off by what a plugin tells of a record that fits, once for each time', async () => {
+  await open({ plugins: [meter], servers: [defineServer(meter, {})] });
+  const condition = { field: 'name', op: 'eq', value: 'Boiler' } as const;
+  await workflow({
+    trigger: { on: 'event', object: 'meter.meter', event: 'high' },
+    condition,
+    steps: [{ id: 'look', kind: 'task', subject: 'Look at {{record.name}}' }],
+  });
+  const [boiler, lamp] = [await make('meter.meter', { name: 'Boiler' }), await make('meter.meter', { name: 'Lamp' })];
+  await world.run(meter, async (ctx) => {
+    for (const event of ['high', 'low'] as const) for (const { id } of [boiler, lamp]) await ctx.emit(event, id);
+  });
+  await settled();
+  expect((await tasks()).map(({ fields }) => fields.title)).toEqual(['Look at Boiler']);
+  expect((await runs()).map(({ fields }) => fields.trigger)).toEqual(['event meter.high']);
+  const definition = { trigger: { on: 'event', object: 'meter.meter', event: 'hihg' }, steps: [] };
+  const { body } = await world.request('POST', '/x/automation/check', { key: await world.key(), body: { definition } });
+  expect((body as { problems: { path: string; message: string }[] }).problems).toContainEqual(
+    expect.objectContaining({ path: 'trigger.event', message: expect.stringContaining('has no event “hihg”') as string }),
+  );
+});
+
 describe('a workflow', () => {
   it('goes through its steps once for each record that sets it off, and says what went in and out', async () => {
     await open();

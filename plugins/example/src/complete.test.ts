@@ -68,6 +68,7 @@ describe('the example', () => {
     ['PortalObject', used(...values(portal!.objects))],
     ['PortalPage', used(...values(portal!.pages))],
     ['PortalSelection', used(...portal!.start!.answer!, ...portal!.start!.late!)],
+    ['EventDeclaration', used(...values(example.events))],
     ['Metric', used(...values(example.metrics))],
     ['ShippedWorkflow', used(...values(example.workflows))],
     ['Consumer', used(...values(server.consumers))],

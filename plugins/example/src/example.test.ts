@@ -91,6 +91,10 @@ describe('the lending desk', () => {
     expect((await world.api('GET', '/x/example/equipment/nothing/reminders')).status).toBe(400);
     await act(loan, 'remind');
     expect(await world.mails()).toHaveLength(2);
+    const told = (await world.events('example.loan')).filter(({ kind }) => kind === 'emitted');
+    expect(told.map(({ record, event, data, changes }) => [record, event, data, changes])).toEqual([
+      [loan.id, 'example.overdue', { days: 1 }, {}],
+    ]);
   });
 
   it('takes back what a scanner has read, all or nothing', async () => {

@@ -241,6 +241,9 @@ export const example = definePlugin({
     box: url(),
   },
   // #endregion
+  // #region events
+  events: { overdue: { object: 'loan', data: { days: number({ integer: true, required: true }) } } },
+  // #endregion
   // #region workflow
   workflows: {
     remindLate: {

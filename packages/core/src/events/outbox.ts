@@ -129,9 +129,9 @@ export class OutboxRelay {
               delete from kith.outbox where ctid = any(array(select ctid from kith.outbox order by id limit ${BATCH})) returning *),
             counter as (
               update kith.event_counter set last = last + (select count(*) from gone) returning last - (select count(*) from gone) as base)
-            insert into kith.event_log (position, object, record, kind, author, version, changes, at, cause_kind, cause, act, audience, settled)
+            insert into kith.event_log (position, object, record, kind, author, version, changes, at, cause_kind, cause, act, audience, settled, event, data)
             select (select base from counter) + row_number() over (order by id), object, record, kind, author, version, changes, at,
-              cause_kind, cause, act, audience, settled from gone`,
+              cause_kind, cause, act, audience, settled, event, data from gone`,
         });
         if ((rowCount ?? 0) > 0) {
           this.#bus.eventsGrew();
@@ -160,7 +160,10 @@ export class OutboxRelay {
 
 /** The columns of the event log as a {@link ChangeEvent}. */
 export const EVENT_COLUMNS = `position, object, record, kind, author, version, changes, at,
-  json_build_object('kind', cause_kind, 'id', cause) as cause, act, audience, settled`;
+  json_build_object('kind', cause_kind, 'id', cause) as cause, act, audience, settled, event, data`;
+
+/** Kinds of events that change no record. */
+export const QUIET: readonly ChangeEvent['kind'][] = ['settled', 'acted', 'emitted'];
 
 const TAIL_LOOK_MS = 5_000;
 
@@ -224,7 +227,7 @@ export class EventTail {
         this.#position = rows.at(-1)!.position;
         if (rows.length === BATCH) this.#again = true;
         // What was told while it was typed need not be told again when it has come to rest.
-        const news = rows.filter(({ kind }) => kind !== 'settled' && kind !== 'acted');
+        const news = rows.filter(({ kind }) => !QUIET.includes(kind));
         if (news.length > 0) await this.#consumer.handle(news);
       } catch (error) {
         this.#log('warn', 'events could not be read', errorData(error));

@@ -11,6 +11,7 @@ import { quote } from '../database.ts';
 import { SYSTEM } from '../principal.ts';
 import { audienceColumns, tableName } from '../records/columns.ts';
 import type { Query } from '../query/query.ts';
+import { QUIET } from './outbox.ts';
 
 export interface Viewer {
   principal: Principal;
@@ -23,7 +24,7 @@ export interface Viewer {
 export interface Telling {
   position: number;
   /** `gone`: the record is out of sight; nothing else is said of it. */
-  event: 'created' | 'changed' | 'deleted' | 'restored' | 'settled' | 'gone';
+  event: 'created' | 'changed' | 'deleted' | 'restored' | 'settled' | 'emitted' | 'gone';
   data: Record<string, unknown>;
 }
 
@@ -48,6 +49,8 @@ export async function inSight(on: Sources, viewer: Viewer, events: readonly Chan
   const byObject = new Map<ModelObject, ChangeEvent[]>();
   for (const event of events) {
     if (event.kind === 'acted') continue;
+    // What plugins say of records is for the house.
+    if (event.kind === 'emitted' && viewer.principal.outside) continue;
     const object = on.model.objects.get(event.object);
     if (!object || (viewer.object && viewer.object !== object)) continue;
     if (viewer.principal.outside && !portalOf(object, viewer.principal)) continue;
@@ -67,8 +70,9 @@ export async function inSight(on: Sources, viewer: Viewer, events: readonly Chan
   return told.sort((a, b) => a.position - b.position);
 }
 
-function plainly({ position, object, record, kind, version, at, author, changes }: ChangeEvent): Telling {
-  return { position, event: kind as Telling['event'], data: { object, record, kind, version, at, by: author, changes } };
+function plainly({ position, object, record, kind, version, at, author, changes, event, data }: ChangeEvent): Telling {
+  const said = kind === 'emitted' ? { event, data: data ?? {} } : { changes };
+  return { position, event: kind as Telling['event'], data: { object, record, kind, version, at, by: author, ...said } };
 }
 
 const gone = ({ position, object, record }: ChangeEvent): Telling => ({ position, event: 'gone', data: { object, record } });
@@ -231,10 +235,10 @@ async function pastOf(
       for (const rec of page.data) now.set(rec.id, { fields: rec.fields, living: !deleted });
     }
     const { rows } = await client.query<Step>(
-      `select position, record, kind, changes from kith.event_log where position > $1 and record = any($2) and kind not in ('settled', 'acted')
+      `select position, record, kind, changes from kith.event_log where position > $1 and record = any($2) and kind <> all($4)
        union all
-       select $3 + id, record, kind, changes from kith.outbox where record = any($2) and kind not in ('settled', 'acted') order by 1`,
-      [events.at(-1)!.position, ids, BEYOND],
+       select $3 + id, record, kind, changes from kith.outbox where record = any($2) and kind <> all($4) order by 1`,
+      [events.at(-1)!.position, ids, BEYOND, QUIET],
     );
     later = rows;
     await client.query('commit');
@@ -267,7 +271,7 @@ async function pastOf(
 /** A record before a step; what is written in long texts stays as it is, for only the change of it is told. */
 function undone(state: State | null, step: Step): State | null {
   if (step.kind === 'created') return null;
-  if (step.kind === 'settled') return state;
+  if (QUIET.includes(step.kind)) return state;
   const fields: Values = { ...state?.fields };
   const values = step.kind === 'deleted' || step.kind === 'restored';
   for (const [name, change] of Object.entries(step.changes)) if (change) fields[name] = values ? change[1] : change[0];

@@ -71,6 +71,8 @@ export interface DoorOptions {
   told: (committed: readonly Committed[]) => void;
   /** Called after a commit that added jobs. */
   queued: () => void;
+  /** Called after a commit that told something of records without changing one. */
+  emitted: () => void;
   /** Called after a commit that told people something, with their ids. */
   noticed: (people: readonly string[]) => void;
   origin: () => string;
@@ -78,8 +80,8 @@ export interface DoorOptions {
   clock: () => Date;
 }
 
-/** What a transaction does, gathered until it is committed. `queued`: it adds jobs too; `noticed`: it tells these people something. */
-export type Told = Committed[] & { queued?: true; noticed?: Set<string> };
+/** What a transaction does, gathered until it is committed. `queued`: it adds jobs too; `noticed`: it tells these people something; `emitted`: it tells something of records. */
+export type Told = Committed[] & { queued?: true; noticed?: Set<string>; emitted?: true };
 
 /** A request to change records: who, why. */
 export interface Actor {
@@ -222,6 +224,7 @@ export class Records {
     this.#o.told(committed);
     if (committed.queued) this.#o.queued();
     if (committed.noticed) this.#o.noticed([...committed.noticed]);
+    if (committed.emitted && committed.length === 0) this.#o.emitted();
   }
 
   /**
@@ -519,7 +522,7 @@ export class Records {
     const action = object.actions.get(name);
     const handler = this.#o.servers.find((one) => one.plugin.id === action?.plugin)?.actions?.[object.key]?.[name];
     if (!action || !handler) throw notFound('action');
-    const values = checkAction(action.input ?? {}, input);
+    const values = checkSaid(action.input ?? {}, input);
     const stored = await this.#read(client, actor.principal, object, id);
     if (stored.row.deleted_at !== null) throw notFound('record');
     await this.#require(client, actor.principal, object, stored, actionRule(object, actor.principal, name));
@@ -1278,6 +1281,31 @@ export class Records {
         return this.#context(client, { principal, cause }, committed, plugin);
       },
       files: filesOn(client, { plugin, by: actor.principal.id, clock: this.#o.clock }),
+      emit: async (name, id, ...said) => {
+        const declared = this.#o.model.installed.plugins.get(plugin)?.events?.[name];
+        const object = declared && this.#o.model.objects.get(`${plugin}.${declared.object}`);
+        if (!object) throw new Error(`plugin "${plugin}" has no event "${name}"`);
+        const data = checkSaid(declared.data ?? {}, (said as readonly Input[])[0] ?? {});
+        const { rowCount } = isUuid(id)
+          ? await client.query({
+              name: `kith_emit_${object.name}`,
+              text: `insert into kith.outbox (object, record, kind, author, version, changes, cause_kind, cause, audience, event, data)
+                select $1, id, 'emitted', $3, version, '{}', $4, $5, $6, $7, $8 from ${tableName(object)} where id = $2 and deleted_at is null`,
+              values: [
+                object.name,
+                id,
+                actor.principal.id,
+                actor.cause.kind,
+                actor.cause.id,
+                actor.principal.outside?.audience ?? null,
+                `${plugin}.${name}`,
+                declared.data ? JSON.stringify(data) : null,
+              ],
+            })
+          : { rowCount: 0 };
+        if (!rowCount) throw notFound('record');
+        committed.emitted = true;
+      },
       notify: async (notices) => {
         const people = await addNotices(client, notices, actor.principal);
         if (people.length > 0) committed.noticed = new Set([...(committed.noticed ?? []), ...people]);
@@ -1389,12 +1417,13 @@ function textsBehind(object: ModelObject, document: StoredDocument, facet: Facet
   return texts;
 }
 
-function checkAction(
+/** What an action or an event is given, checked against its declared fields. */
+function checkSaid(
   fields: NonNullable<ModelObject['actions'] extends Map<string, infer A> ? (A extends { input?: infer I } ? I : never) : never>,
   input: Input,
 ): Values {
   const shape = {
-    name: 'the action',
+    name: 'the input',
     fields: new Map(
       Object.entries(fields).map(([name, spec]) => [
         name,

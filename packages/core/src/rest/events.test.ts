@@ -316,6 +316,52 @@ describe('for people from outside', () => {
     for (const word of ['hush', '777', 'entre', 'theirs', world.me.id, 'cost', 'memo']) expect(listener.text).not.toContain(word);
   });
 
+  it('tells what a plugin says of a record to the staff who may read it, and not to partners', async () => {
+    const key = await world.key('reader');
+    const [staff, partner, other] = [
+      await listen(world.runtime, bearer(key)),
+      await listen(world.runtime, ann!.headers),
+      await listen(world.runtime, bearer(key), { object: 'port.consignment', filter: { field: 'name', op: 'eq', value: 'another' } }),
+    ];
+    const rec = await make('port.consignment', { name: 'heavy', agent: acme });
+    const said = (data: object, id = rec.id): Promise<void> =>
+      world.run(port, (ctx) => ctx.emit('weighed', id, data as { tons: number; by: null }));
+    await said({ tons: 4 });
+    await patch(rec, { name: 'another' });
+    await said({ tons: 5, by: 'crane' });
+    await staff.until((heard) => heard.length >= 4);
+    await other.until((heard) => heard.length >= 2);
+    await partner.until((heard) => heard.length >= 2);
+    await quiet();
+    const weighed = staff.heard.filter(({ event }) => event === 'emitted');
+    expect(weighed.map(({ data }) => [data.record, data.kind, data.event, data.data])).toEqual([
+      [rec.id, 'emitted', 'port.weighed', { tons: 4, by: null }],
+      [rec.id, 'emitted', 'port.weighed', { tons: 5, by: 'crane' }],
+    ]);
+    // With a filter, what was said while it fitted.
+    expect(other.short.at(-1)).toBe(`emitted ${rec.id}`);
+    expect(other.short.filter((one) => one.startsWith('emitted'))).toHaveLength(1);
+    expect(partner.short).toEqual([`created ${rec.id}`, `changed ${rec.id}`]);
+    expect(partner.text).not.toContain('crane');
+
+    // Names and data are checked, and what is in the bin is not spoken of.
+    await expect(said({ tons: -1 })).rejects.toMatchObject({ status: 422 });
+    await expect(said({})).rejects.toMatchObject({ status: 422 });
+    await expect(said({ tons: 1 }, acme)).rejects.toMatchObject({ status: 404 });
+    await expect(world.run(port, (ctx) => ctx.emit('wieghed' as 'weighed', rec.id, { tons: 1, by: null }))).rejects.toThrow(
+      'plugin "port" has no event "wieghed"',
+    );
+    await world.runtime.records.remove(world.actor, world.object('port.consignment'), rec.id);
+    await expect(said({ tons: 1 })).rejects.toMatchObject({ status: 404 });
+    const taken = world.run(port, async (ctx) => {
+      await ctx.emit('weighed', (await ctx.records.create('port.consignment', { name: 'never' })).id, { tons: 9, by: null });
+      throw new Error('taken back');
+    });
+    await expect(taken).rejects.toThrow('taken back');
+    await quiet();
+    expect(staff.heard.filter(({ event }) => event === 'emitted')).toHaveLength(2);
+  });
+
   it('tells that a record came and that it is gone, and nothing of the time between or before', async () => {
     const rec = await make('port.consignment', { name: 'wanders', agent: rival, quantity: 771_001, kept: 'of-rival' });
     const [mine, theirs] = [await listen(world.runtime, ann!.headers), await listen(world.runtime, foe!.headers)];

@@ -78,6 +78,9 @@ export function objectMeta(model: Model, object: ModelObject, principal: Princip
           inputMeta(model, object, name, input, spec, action.plugin, language),
         ),
       })),
+    ...(!portal && object.events.size > 0
+      ? { events: [...object.events.keys()].map((name) => ({ name, label: label(`event.${name}`) })) }
+      : {}),
     // A portal has pages of its own.
     views: [...(portal ? [] : object.views)].map(([id, { plugin, ...view }]) => ({
       id,

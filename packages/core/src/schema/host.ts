@@ -348,4 +348,11 @@ export const HOST_MIGRATIONS: readonly { name: string; up: readonly string[] }[]
          state text not null check (state in ('idle', 'running', 'pausing')), error text, failed_at timestamptz, resumes_at timestamptz)`,
     ],
   },
+  {
+    name: '0013-events-of-plugins',
+    up: [
+      // What a plugin tells of a record beyond its changes.
+      ...['outbox', 'event_log'].map((table) => `alter table kith.${table} add column event text, add column data jsonb`),
+    ],
+  },
 ];

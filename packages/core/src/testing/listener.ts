@@ -3,7 +3,17 @@
 export interface Heard {
   id: string;
   event: string;
-  data: { object: string; record: string; kind: string; version?: number; at: string; by?: string; changes: Record<string, unknown> };
+  data: {
+    object: string;
+    record: string;
+    kind: string;
+    version?: number;
+    at: string;
+    by?: string;
+    changes: Record<string, unknown>;
+    event?: string;
+    data?: Record<string, unknown>;
+  };
 }
 
 export class Listener {

@@ -23,7 +23,8 @@ export const port = definePlugin({
   version: '1.0.0',
   sdk: '^1.0.0',
   part: 'collaborative',
-  locales: { en: { 'plugin.port': 'Port' } },
+  locales: { en: { 'plugin.port': 'Port', 'event.weighed': 'Was weighed' } },
+  events: { weighed: { object: 'consignment', data: { tons: number({ required: true, min: 0 }), by: text() } } },
   audiences: {
     agent: { icon: 'anchor', of: 'port.company' },
     broker: { icon: 'ship', of: 'port.company', staff: 'name' },

@@ -114,6 +114,9 @@ function checkTrigger(model: Model, trigger: Trigger, say: Say): ModelObject | u
       if (object && !object.actions.has(trigger.action))
         say('trigger.action', `${nameOf(model, object)} has no action “${trigger.action}”.`);
       break;
+    case 'event':
+      if (object && !object.events.has(trigger.event)) say('trigger.event', `${nameOf(model, object)} has no event “${trigger.event}”.`);
+      break;
     case 'button':
       if (typeof trigger.label !== 'string' || trigger.label.trim() === '') say('trigger.label', 'Say what stands on the button.');
       break;

@@ -110,6 +110,8 @@ function isSetOffBy(trigger: Trigger, event: ChangeEvent): boolean {
         event.act === trigger.action &&
         (trigger.by === undefined || (trigger.by === 'portal') === (event.audience !== null))
       );
+    case 'event':
+      return event.kind === 'emitted' && event.event?.split('.')[1] === trigger.event;
     default:
       return false;
   }
@@ -127,9 +129,11 @@ const wordsOf = (event: ChangeEvent): string => {
   const names = Object.keys(event.changes).slice(0, 5).join(', ');
   return event.kind === 'acted'
     ? `action ${event.act}`
-    : event.kind === 'created' || names === ''
-      ? event.kind
-      : `${event.kind === 'settled' ? 'changed' : event.kind}: ${names}`;
+    : event.kind === 'emitted'
+      ? `event ${event.event}`
+      : event.kind === 'created' || names === ''
+        ? event.kind
+        : `${event.kind === 'settled' ? 'changed' : event.kind}: ${names}`;
 };
 
 /** The workflows that led to the runs that caused these events. */

@@ -44,6 +44,7 @@ export const TRIGGERS = [
   'date',
   'schedule',
   'action',
+  'event',
   'button',
 ] as const satisfies readonly Trigger['on'][];
 export const TRIGGER_ICONS: Record<Trigger['on'], string> = {
@@ -53,6 +54,7 @@ export const TRIGGER_ICONS: Record<Trigger['on'], string> = {
   date: 'calendar-clock',
   schedule: 'repeat',
   action: 'zap',
+  event: 'megaphone',
   button: 'mouse-pointer-click',
 };
 
@@ -123,6 +125,8 @@ export function newTrigger(on: Trigger['on'], before: Trigger | null): Trigger {
       return { on, object, field: '', days: 0 };
     case 'action':
       return { on, object, action: '' };
+    case 'event':
+      return { on, object, event: '' };
     case 'button':
       return { on, object, label: '' };
   }

@@ -1,5 +1,6 @@
 /** Reminders to borrowers, by mail. */
 import type { Context, ExternalJob } from '@kith/sdk';
+import { daysOf } from '../fee.ts';
 import type { example } from '../plugin.ts';
 
 type Ctx = Context<typeof example>;
@@ -25,6 +26,9 @@ export async function remindAll(ctx: Ctx): Promise<void> {
     'remind',
     due.map(({ id }) => ({ loan: id })),
   );
+  // #region emit
+  for (const { id, fields } of due) await ctx.emit('overdue', id, { days: daysOf(fields.due!, now.toISOString().slice(0, 10)) - 1 });
+  // #endregion
   if (board !== null && due.length > 0)
     await ctx.queue('board', { text: `${due.length} late`, loans: due.map(({ fields }) => fields.number) });
 }

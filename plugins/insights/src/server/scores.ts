@@ -45,7 +45,7 @@ export async function follow(events: readonly ChangeEvent[], ctx: Ctx): Promise<
   const restored: string[] = [];
   for (const { object, record, kind, changes } of events) {
     // What comes to rest was told when it was typed.
-    if (kind === 'settled' || kind === 'acted') continue;
+    if (kind === 'settled' || kind === 'acted' || kind === 'emitted') continue;
     const whole = kind !== 'changed';
     if (object === ORDER && (whole || 'company' in changes)) orders.add(record);
     if (object === LINE && (whole || 'total' in changes || 'order' in changes)) {
