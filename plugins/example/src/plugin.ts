@@ -140,7 +140,7 @@ export const example = definePlugin({
         takeBack: action({ offered: ['button', 'bulk'], input: { fine: boolean({ default: true }), remark: text() } }),
         extend: action({ input: { due: date({ required: true }) } }),
         remind: action({ permission: role('admin', 'manager', 'member'), offered: ['bulk'] }),
-        waive: action({ permission: permission('waive'), offered: ['button'], input: { why: text({ required: true }) } }),
+        waive: action({ permission: permission('waive'), offered: ['bulk'], input: { why: text({ required: true }) } }),
       },
       // #endregion
     }),
