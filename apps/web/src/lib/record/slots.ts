@@ -4,7 +4,6 @@ import type { ListAction, ListActions, ListCreate, RecordAction, RecordActions }
 import type { App } from '@kith/ui/app.svelte.ts';
 import type { Language } from '@kith/ui/types.ts';
 import type { Component } from 'svelte';
-import { writingAbout, writingTo } from './writing.ts';
 
 export interface Slot {
   id: string;
@@ -53,7 +52,6 @@ export async function slotsOf(on: On, kind: 'record.panel' | 'record.tab', objec
 
 /** What plugins say may be done with a record. One that fails takes nothing else with it. */
 export async function actionsOf(app: App, object: string, id: string): Promise<RecordAction[]> {
-  const writing = writingAbout(app, object, id);
   const clients = await enabled(app.plugins);
   const slots = clients.flatMap((client) =>
     (client.slots['record.action'] ?? []).filter((slot) => slot.object === undefined || slot.object === object),
@@ -64,12 +62,11 @@ export async function actionsOf(app: App, object: string, id: string): Promise<R
       return actions(app, object, id).catch(() => []);
     }),
   );
-  return [...writing, ...found.flat()];
+  return found.flat();
 }
 
 /** What plugins say may be done with many records of an object. One that fails takes nothing else with it. */
 export async function listActionsOf(app: App, object: string): Promise<ListAction[]> {
-  const writing = writingTo(app, object);
   const clients = await enabled(app.plugins);
   const slots = clients.flatMap((client) =>
     (client.slots['list.action'] ?? []).filter((slot) => slot.object === undefined || slot.object === object),
@@ -80,7 +77,7 @@ export async function listActionsOf(app: App, object: string): Promise<ListActio
       return actions(app, object).catch(() => []);
     }),
   );
-  return [...writing, ...found.flat()];
+  return found.flat();
 }
 
 /** How a plugin begins new records of an object, if it has its own way. */
