@@ -107,5 +107,6 @@ it('a web that leaves serves for longer than the proxy holds the one before it f
   const gone = [...read('docker/nginx.conf').matchAll(/fail_timeout=(\d+)s/g)].map(([, seconds]) => Number(seconds));
   expect(gone).toHaveLength(2);
   const { environment } = servicesOf('docker/compose.several.yaml')['web-1']!;
-  for (const seconds of gone) expect(Number(environment!['KITH_DRAIN_SECONDS'])).toBeGreaterThan(seconds);
+  // nginx counts in whole seconds: what it holds for gone for two may be three.
+  for (const seconds of gone) expect(Number(environment!['KITH_DRAIN_SECONDS'])).toBeGreaterThan(seconds + 1);
 });

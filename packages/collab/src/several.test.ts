@@ -44,7 +44,7 @@ describe.skipIf(!built)('two webs and two workers', () => {
       KITH_SECRET: randomBytes(32).toString('hex'),
       KITH_DATA: folder,
       LOG_LEVEL: 'warn',
-      KITH_DRAIN_SECONDS: '3',
+      KITH_DRAIN_SECONDS: '4',
       ...(redis ? { REDIS_URL: redis.url } : {}),
     };
     // All four at once on an empty database: one migrates, the others wait for it.

@@ -36,6 +36,10 @@ const MESSAGE_ACKNOWLEDGED = 100;
 const MESSAGE_CORRECTED = 101;
 /** How long a lost connection may take to come back before it is called offline. */
 const GRACE = 1500;
+/** And where the server said that it is being restarted: somebody else, or itself, answers soon. */
+const RESTART_GRACE = 10_000;
+/** The close code with which it says so. */
+const RESTARTING = 1012;
 /** Client ids below belong to the server. */
 const SERVER_IDS = 1024;
 const DRAFT_EVERY = 60;
@@ -533,6 +537,8 @@ class Session {
   #unsaved: boolean;
   #late = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
+  /** The last connection ended because the server is being restarted. */
+  #sentAway = false;
   #draftTimer: ReturnType<typeof setTimeout> | undefined;
   #draft: Draft | null = null;
   #draftAt = 0;
@@ -558,7 +564,10 @@ class Session {
     this.#provider.messageHandlers[MESSAGE_CORRECTED] = (_encoder, decoder) => this.#correct(decoding.readVarString(decoder));
     this.#provider.on('status', ({ status }) => this.#connection(status));
     this.#provider.on('sync', () => this.#settle());
-    this.#provider.on('connection-close', () => this.#settle());
+    this.#provider.on('connection-close', (event) => {
+      if (this.#provider.wsconnected) this.#sentAway = event?.code === RESTARTING;
+      this.#settle();
+    });
     this.#provider.on('closed', ({ code }) => reports.closed(code));
     this.awareness.setLocalState({});
     this.awareness.on('change', () => this.#tellRemotes());
@@ -669,10 +678,13 @@ class Session {
 
   #waitForConnection(): void {
     clearTimeout(this.#grace);
-    this.#grace = setTimeout(() => {
-      this.#late = !this.#provider.synced;
-      this.#settle();
-    }, GRACE);
+    this.#grace = setTimeout(
+      () => {
+        this.#late = !this.#provider.synced;
+        this.#settle();
+      },
+      this.#sentAway ? RESTART_GRACE : GRACE,
+    );
   }
 
   #edited(origin: unknown): void {
