@@ -1,7 +1,7 @@
 /**
- * `npm test`: every check and every test in its short form, one after the
- * other, readable, and a last line that counts them: `N passed, N failed`.
- * With arguments it runs only the unit tests that they name.
+ * `npm test`: every check and every test in its short form, readable, and a
+ * last line that counts them: `N passed, N failed`. With arguments it runs only
+ * the unit tests that they name.
  */
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -23,21 +23,29 @@ interface Step {
 
 const turbo = ['run', 'check', '--output-logs=errors-only', '--continue', '--concurrency=2'];
 
-const steps: Step[] = [
-  { name: 'format', run: () => check('prettier', ['--check', '--log-level=warn', '.']) },
-  { name: 'lint and boundaries', run: lint },
-  {
-    name: 'plugin list',
-    run: () => check(process.execPath, ['packages/installed/generate.ts', '--check']),
-  },
-  {
-    name: 'types',
-    run: () => check('turbo', [...turbo, '--filter=!@kith/web', '--filter=!@kith/ui']),
-  },
-  {
-    name: 'types of screens (svelte-check)',
-    run: () => check('turbo', [...turbo, '--filter=@kith/web', '--filter=@kith/ui']),
-  },
+/** What looks at the sources; each list in its order, both at once, since a linter uses one core alone. */
+const checks: readonly Step[][] = [
+  [
+    { name: 'format', run: () => check('prettier', ['--check', '--log-level=warn', '.']) },
+    { name: 'lint and boundaries', run: lint },
+    {
+      name: 'plugin list',
+      run: () => check(process.execPath, ['packages/installed/generate.ts', '--check']),
+    },
+  ],
+  [
+    {
+      name: 'types',
+      run: () => check('turbo', [...turbo, '--filter=!@kith/web', '--filter=!@kith/ui']),
+    },
+    {
+      name: 'types of screens (svelte-check)',
+      run: () => check('turbo', [...turbo, '--filter=@kith/web', '--filter=@kith/ui']),
+    },
+  ],
+];
+/** What runs, one after the other: it needs the machine for itself. */
+const tests: readonly Step[] = [
   { name: 'unit and integration tests', run: () => vitest([]) },
   { name: 'browser tests', run: playwright },
 ];
@@ -127,20 +135,25 @@ function readJson<T>(file: string): T | undefined {
 async function main(args: readonly string[]): Promise<void> {
   fs.rmSync(reports, { recursive: true, force: true });
   fs.mkdirSync(reports, { recursive: true });
-  const chosen: Step[] = args.length > 0 ? [{ name: 'unit and integration tests', run: () => vitest(args) }] : steps;
   const total: Count = { passed: 0, failed: 0 };
-  const summary: string[] = [];
-  for (const { name, run } of chosen) {
-    console.log(`\n== ${name}`);
-    const began = Date.now();
-    const { passed, failed } = await run();
-    total.passed += passed;
-    total.failed += failed;
-    summary.push(
-      `${failed === 0 ? 'ok    ' : 'FAILED'}  ${name}: ${passed} passed, ${failed} failed (${((Date.now() - began) / 1000).toFixed(1)} s)`,
-    );
+  const summary = new Map<Step, string>();
+  const through = async (steps: readonly Step[]): Promise<void> => {
+    for (const step of steps) {
+      console.log(`\n== ${step.name}`);
+      const began = Date.now();
+      const { passed, failed } = await step.run();
+      total.passed += passed;
+      total.failed += failed;
+      const seconds = ((Date.now() - began) / 1000).toFixed(1);
+      summary.set(step, `${failed === 0 ? 'ok    ' : 'FAILED'}  ${step.name}: ${passed} passed, ${failed} failed (${seconds} s)`);
+    }
+  };
+  if (args.length > 0) await through([{ name: 'unit and integration tests', run: () => vitest(args) }]);
+  else {
+    await Promise.all(checks.map(through));
+    await through(tests);
   }
-  console.log(`\n${summary.join('\n')}\n`);
+  console.log(`\n${[...summary.values()].join('\n')}\n`);
   console.log(`${total.passed} passed, ${total.failed} failed`);
   process.exitCode = total.failed === 0 ? 0 : 1;
 }

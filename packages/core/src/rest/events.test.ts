@@ -313,7 +313,8 @@ describe('for people from outside', () => {
     expect(staff!.data.changes).toEqual({ quantity: [null, 5] });
     expect(staff!.data.by).toBeUndefined();
     expect(mate!.data).toMatchObject({ by: colleague!.principal.id, changes: { quantity: [5, 6] }, version: 3 });
-    for (const word of ['hush', '777', 'entre', 'theirs', world.me.id, 'cost', 'memo']) expect(listener.text).not.toContain(word);
+    for (const word of ['hush', '777001', '777002', 'entre', 'theirs', world.me.id, 'cost', 'memo'])
+      expect(listener.text).not.toContain(word);
   });
 
   it('tells what a plugin says of a record to the staff who may read it, and not to partners', async () => {
