@@ -78,6 +78,7 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
         'PortalSelection',
         'Metric',
         'Permission',
+        'EventDeclaration',
       ].map((type) => [`${SDK}/plugin.ts`, type] as const),
     ],
   ],
@@ -147,6 +148,7 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
         'Outcome',
         'Fetch',
         'FetchOptions',
+        'FetchError',
         'Services',
         'OutgoingMail',
         'Service',
@@ -154,7 +156,10 @@ const CHAPTERS: readonly [heading: string, about: string, types: readonly (reado
         'PluginRoute',
         'PluginCall',
         'PluginAnswer',
-        'CallTools',
+        'Channel',
+        'ChannelMessage',
+        'Delivered',
+        'ChannelInfo',
         'Importer',
         'ImportedRow',
       ],
@@ -227,11 +232,19 @@ function docOf(node: ts.Node): string {
     .replace(/([^\n])\n(?!\s*- )/g, '$1 ');
 }
 
-function membersOf(name: string, type: ts.TypeNode | ts.InterfaceDeclaration): string[] {
-  const members = ts.isInterfaceDeclaration(type) || ts.isTypeLiteralNode(type) ? type.members : [];
+function membersOf(name: string, type: ts.TypeNode | ts.InterfaceDeclaration | ts.ClassDeclaration): string[] {
+  const members: readonly ts.Node[] =
+    ts.isInterfaceDeclaration(type) || ts.isTypeLiteralNode(type)
+      ? type.members
+      : ts.isClassDeclaration(type)
+        ? // What a class overrides of another is that one's.
+          type.members.filter(
+            (member) => ts.isPropertyDeclaration(member) && !member.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.OverrideKeyword),
+          )
+        : [];
   return members.flatMap((member) => {
     if (ts.isCallSignatureDeclaration(member)) return [`- **call**: \`${oneLine(member)}\``];
-    if (!member.name || !(ts.isPropertySignature(member) || ts.isMethodSignature(member))) return [];
+    if (!(ts.isPropertySignature(member) || ts.isMethodSignature(member) || ts.isPropertyDeclaration(member))) return [];
     const key = member.name.getText().replace(/^'|'$/g, '');
     const doc = docOf(member);
     // The kind of a field is its builder's name.
@@ -248,7 +261,7 @@ function membersOf(name: string, type: ts.TypeNode | ts.InterfaceDeclaration): s
 function sectionOf(file: string, name: string): string {
   const source = sourceOf(file);
   for (const node of source.statements) {
-    if (ts.isInterfaceDeclaration(node) && node.name.text === name) {
+    if ((ts.isInterfaceDeclaration(node) || ts.isClassDeclaration(node)) && node.name?.text === name) {
       const base = node.heritageClauses?.flatMap((clause) => clause.types.map((one) => `\`${one.getText()}\``)) ?? [];
       const head = [docOf(node), base.length > 0 ? `With the keys of ${base.join(', ')}.` : ''].filter(Boolean).join('\n\n');
       return [`### ${name}`, head, membersOf(name, node).join('\n')].filter(Boolean).join('\n\n');
